@@ -1,0 +1,38 @@
+/**
+ * Every Redis key of Seam, in one place. Keys that one script touches together share a hash tag `{…}`,
+ * so that Redis Cluster keeps them on one node.
+ */
+
+/** Discovery Redis. */
+export const keys = {
+  storeGeneration: 'seam:generation',
+  /** hash `config` of the pool: fields version, content (JSON with sealed secrets). */
+  config: '{config}:current',
+  configVersion: '{config}:version',
+  instance: (role: string, id: string) => `svc:${role}:${id}`,
+  instancePattern: 'svc:*',
+  lease: (resource: string) => `lease:{${resource}}:holder`,
+  leaseToken: (resource: string) => `lease:{${resource}}:token`,
+  leaseGuard: (resource: string) => `lease:{${resource}}:guard`,
+  /** Guarded value written under a lease. */
+  guarded: (resource: string, name: string) => `lease:{${resource}}:v:${name}`,
+
+  /** State Redis. */
+  extranoncePrefix: (prefixHex: string) => `xn:${prefixHex}`,
+  connection: (conn: string) => `conn:${conn}`,
+  resume: (sessionId: string) => `resume:${sessionId}`,
+  job: (chain: string, jobId: string) => `job:{${chain}}:${jobId}`,
+  jobBody: (chain: string, bodyId: string) => `body:{${chain}}:${bodyId}`,
+
+  /** Shares Redis: all books of a chain under one tag. */
+  journalWatermarks: (chain: string) => `books:{${chain}}:watermarks`,
+  identityBucket: (chain: string, height: number) => `books:{${chain}}:seen:${height}`,
+  round: (chain: string, roundId: string) => `books:{${chain}}:round:${roundId}`,
+  books: (chain: string, name: string) => `books:{${chain}}:${name}`,
+  block: (chain: string, hash: string) => `books:{${chain}}:block:${hash}`,
+  blockIndex: (chain: string) => `books:{${chain}}:blocks`,
+
+  /** Desired counts and claims of the converger. */
+  group: (group: string) => `group:{${group}}`,
+  groupIndex: 'groups',
+} as const;
