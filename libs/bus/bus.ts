@@ -45,7 +45,12 @@ export interface Bus extends AsyncDisposable {
   readonly endpoints: { readonly pub: string; readonly rpc: string };
 
   /** Queues a message; drops the oldest queued one of telemetry at the bound (counted). `key` narrows the subject, e.g. a chain. */
-  publish<T extends Topic>(topic: T, key: string, message: MessageOf<T>, attachments?: readonly Uint8Array[]): void;
+  publish<T extends Topic>(
+    topic: T,
+    key: string,
+    message: MessageOf<T>,
+    attachments?: readonly Uint8Array[],
+  ): void;
 
   /**
    * Hears `topic` from all peers, now and later. `key` '' hears every key.
@@ -62,7 +67,12 @@ export interface Bus extends AsyncDisposable {
    * Calls an RPC once.
    * @throws {BusError} `timeout`, `no_responder`, `peer_lost`, `remote`, `malformed`, `overloaded` or `aborted`
    */
-  call<R extends Rpc>(target: Target, rpc: R, request: RequestOf<R>, options?: CallOptions): Promise<ReplyOf<R>>;
+  call<R extends Rpc>(
+    target: Target,
+    rpc: R,
+    request: RequestOf<R>,
+    options?: CallOptions,
+  ): Promise<ReplyOf<R>>;
 
   /** Calls every ready peer of a role in parallel; a failed one is an error in its place. */
   callAll<R extends Rpc>(
@@ -70,10 +80,15 @@ export interface Bus extends AsyncDisposable {
     rpc: R,
     request: RequestOf<R>,
     options?: CallOptions & { readonly where?: (peer: BusPeer) => boolean },
-  ): Promise<readonly { readonly peer: BusPeer; readonly result: PromiseSettledResult<ReplyOf<R>> }[]>;
+  ): Promise<
+    readonly { readonly peer: BusPeer; readonly result: PromiseSettledResult<ReplyOf<R>> }[]
+  >;
 
   /** Answers an RPC. The handler's throw becomes the caller's BusError `remote`. */
-  serve<R extends Rpc>(rpc: R, handler: (request: RequestOf<R>, origin: Origin) => Promise<ReplyOf<R>> | ReplyOf<R>): Subscription;
+  serve<R extends Rpc>(
+    rpc: R,
+    handler: (request: RequestOf<R>, origin: Origin) => Promise<ReplyOf<R>> | ReplyOf<R>,
+  ): Subscription;
 
   /** The peers to be connected to, complete. Connects to new ones, disconnects from gone ones. Self is skipped. */
   setPeers(peers: readonly BusPeer[]): void;

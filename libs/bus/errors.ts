@@ -23,3 +23,27 @@ export class BusError extends Error {
     this.retryable = code !== 'remote' && code !== 'malformed';
   }
 }
+
+export type WireErrorCode =
+  | 'truncated'
+  | 'too_large'
+  | 'bad_magic'
+  | 'unknown_version'
+  | 'unknown_kind'
+  | 'bad_frames'
+  | 'bad_subject'
+  | 'bad_body';
+
+/** Bytes from outside are not a bus message. The edge counts it and drops the message. */
+export class WireError extends SyntaxError {
+  override readonly name = 'WireError';
+  readonly code: WireErrorCode;
+  /** [bytes] from the start of the frame */
+  readonly offset: number;
+
+  constructor(code: WireErrorCode, offset: number, detail: string, options?: ErrorOptions) {
+    super(`Cannot read bus message at byte ${offset}: ${detail}`, options);
+    this.code = code;
+    this.offset = offset;
+  }
+}
