@@ -18,14 +18,18 @@ const LAYERS: readonly Layer[] = [
   { files: /^libs\/(bitcoin|stratum|mining)\/|^libs\/assert\.ts$/, mayImport: DOMAIN },
   { files: /^libs\/contracts\//, mayImport: `libs/contracts/|${DOMAIN}|zod$` },
   { files: /^libs\//, mayImport: 'libs/|node:|[a-z@]' },
-  { files: /^services\/[^/]+\/core\//, mayImport: `SELF/core/|${DOMAIN}|libs/(contracts|link/items|journal/record|assert)` },
+  {
+    files: /^services\/[^/]+\/core\//,
+    mayImport: `SELF/core/|${DOMAIN}|libs/(contracts|link/items|journal/record|assert)`,
+  },
   { files: /^services\//, mayImport: '(?!services/|test/|tools/|haproxy/)|SELF/' },
   { files: /^haproxy\//, mayImport: '(?!services/|test/|tools/)|haproxy/' },
   { files: /./, mayImport: '' },
 ];
 
 const PURE = /^(libs\/(bitcoin|stratum|mining)|services\/[^/]+\/core)\//;
-const IMPURE = /\b(Date\.now\(|Math\.random\(|process\.(env|hrtime)|performance\.now\(|setTimeout\(|setInterval\(|await )/;
+const IMPURE =
+  /\b(Date\.now\(|Math\.random\(|process\.(env|hrtime)|performance\.now\(|setTimeout\(|setInterval\(|await )/;
 const RUNTIME_ONLY = /\b(Date\.now\(|Math\.random\(|process\.env\b)/;
 
 function isTest(file: string): boolean {
@@ -33,7 +37,9 @@ function isTest(file: string): boolean {
 }
 
 function codeOf(text: string): string {
-  return text.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' ')).replace(/(^|\s)\/\/.*$/gm, '$1');
+  return text
+    .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' '))
+    .replace(/(^|\s)\/\/.*$/gm, '$1');
 }
 
 /** The path an import names, from the root; packages and `node:` stay as they are. */
@@ -44,7 +50,9 @@ function importedPath(file: string, specifier: string): string {
 }
 
 function* importsOf(file: string, code: string): Generator<string> {
-  for (const [, specifier] of code.matchAll(/(?:^|\n)\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'/g)) {
+  for (const [, specifier] of code.matchAll(
+    /(?:^|\n)\s*(?:import|export)\b[^'";]*?from\s*'([^']+)'/g,
+  )) {
     if (specifier !== undefined) yield importedPath(file, specifier);
   }
   for (const [, specifier] of code.matchAll(/(?:^|\n)\s*import\s*'([^']+)'/g)) {
@@ -67,13 +75,19 @@ function problemsOf(file: string, text: string): string[] {
   const problems = problemsOfImports(file, code);
   if (!isTest(file)) {
     code.split('\n').forEach((line, index) => {
-      if (PURE.test(file) && IMPURE.test(line)) problems.push(`${file}:${index + 1}: pure code touches the world: ${line.trim()}`);
+      if (PURE.test(file) && IMPURE.test(line))
+        problems.push(`${file}:${index + 1}: pure code touches the world: ${line.trim()}`);
       else if (!file.startsWith('libs/runtime/') && RUNTIME_ONLY.test(line))
         problems.push(`${file}:${index + 1}: only libs/runtime may do this: ${line.trim()}`);
     });
   }
-  if (/(^|\/)index\.ts$/.test(file)) problems.push(`${file}: no barrels: an import names the file that owns the thing`);
-  if (!/^[a-z0-9-]+(\.(test|prop\.test|fixture|bench|config|d))*\.tsx?$/.test(file.split('/').at(-1) ?? ''))
+  if (/(^|\/)index\.ts$/.test(file))
+    problems.push(`${file}: no barrels: an import names the file that owns the thing`);
+  if (
+    !/^[a-z0-9-]+(\.(test|prop\.test|fixture|bench|config|d))*\.tsx?$/.test(
+      file.split('/').at(-1) ?? '',
+    )
+  )
     problems.push(`${file}: file names are kebab-case`);
   return problems;
 }
@@ -89,10 +103,16 @@ function problemsOfNotes(texts: ReadonlyMap<string, string>): string[] {
 
 /** All problems of the tree; empty when it is tidy. */
 export function tidy(): string[] {
-  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '*.ts', '*.tsx'], { cwd: ROOT, encoding: 'utf8' });
+  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '*.ts', '*.tsx'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
   const files = listed.split('\n').filter((file) => file !== '' && existsSync(join(ROOT, file)));
   const texts = new Map(files.map((file) => [file, readFileSync(join(ROOT, file), 'utf8')]));
-  return [...[...texts].flatMap(([file, text]) => problemsOf(file, text)), ...problemsOfNotes(texts)];
+  return [
+    ...[...texts].flatMap(([file, text]) => problemsOf(file, text)),
+    ...problemsOfNotes(texts),
+  ];
 }
 
 if (import.meta.main) {

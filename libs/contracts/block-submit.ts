@@ -21,7 +21,9 @@ export const blockSubmit = defineRpc('block.submit', 1, {
   reply: z.object({
     outcome: z
       .enum(['accepted', 'duplicate', 'rejected', 'unavailable', 'body_unknown'])
-      .describe('unavailable: no node answered; body_unknown: the transactions are not (yet) known here'),
+      .describe(
+        'unavailable: no node answered; body_unknown: the transactions are not (yet) known here',
+      ),
     reason: z.string().max(512).describe('The node’s word, or empty'),
   }),
   timeoutMs: 10_000,

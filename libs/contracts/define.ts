@@ -61,4 +61,6 @@ export const uint32 = z.int().min(0).max(0xffff_ffff);
 export const sat = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 
 /** A chain's id in the pool's configuration, such as `ltc` or `devchain`. */
-export const chainId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be a short lower-case name');
+export const chainId = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be a short lower-case name');

@@ -1,7 +1,15 @@
 /** The registry record of one process: `svc:<role>:<id>`, a hash of one JSON string a field, with a TTL. */
 import { z } from 'zod';
 
-export const ROLES = ['jobmanager', 'stratum-server', 'socket-frontend', 'reporter', 'converger', 'agent', 'launcher'] as const;
+export const ROLES = [
+  'jobmanager',
+  'stratum-server',
+  'socket-frontend',
+  'reporter',
+  'converger',
+  'agent',
+  'launcher',
+] as const;
 export const role = z.enum(ROLES);
 export type Role = z.infer<typeof role>;
 
@@ -10,10 +18,20 @@ export type InstanceState = z.infer<typeof instanceState>;
 
 export const instanceRecord = z.object({
   role,
-  id: z.string().min(1).max(64).describe('Unique within the role: the name the converger gave, or host and random'),
-  group: z.string().max(64).describe('The group it belongs to, such as stratum-server or jobmanager/ltc; empty: by hand'),
+  id: z
+    .string()
+    .min(1)
+    .max(64)
+    .describe('Unique within the role: the name the converger gave, or host and random'),
+  group: z
+    .string()
+    .max(64)
+    .describe('The group it belongs to, such as stratum-server or jobmanager/ltc; empty: by hand'),
   version: z.string().max(64).describe('Version of the program'),
-  bootId: z.string().regex(/^[0-9a-f]{16}$/).describe('One life of the process'),
+  bootId: z
+    .string()
+    .regex(/^[0-9a-f]{16}$/)
+    .describe('One life of the process'),
   startedMs: z.int().min(0).describe('[ms] when the process started'),
   readyMs: z.int().min(0).describe('[ms] when it first became ready; 0: not yet'),
   state: instanceState,

@@ -15,8 +15,13 @@ export const jobAnnounced = defineTopic(
   z.object({
     chain: chainId,
     job: jobSchema,
-    cause: z.enum(['new_block', 'refresh']).describe('new_block: the parent differs from the job before'),
-    startedMs: z.int().min(0).describe('[ms] when this jobmanager became ready: the oldest one is followed'),
+    cause: z
+      .enum(['new_block', 'refresh'])
+      .describe('new_block: the parent differs from the job before'),
+    startedMs: z
+      .int()
+      .min(0)
+      .describe('[ms] when this jobmanager became ready: the oldest one is followed'),
   }),
 );
 export type JobAnnounced = MessageOf<typeof jobAnnounced>;

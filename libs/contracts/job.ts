@@ -15,8 +15,15 @@ export const coinbaseLayout = z.object({
   sequence: uint32.describe('nSequence, not 0xffffffff (BIP 54)'),
   valueSat: sat.describe('[sat] subsidy and fees: what all paying outputs sum up to'),
   poolScript: hexBytes.describe('Script of the pool’s payout address'),
-  feeBasisPoints: z.int().min(0).max(10_000).describe('In solo: the pool’s part in 1/10000; 0 gives no pool output'),
-  extraOutputs: z.array(z.object({ valueSat: sat, script: hexBytes })).max(4).describe('After the paying outputs: the witness commitment verbatim'),
+  feeBasisPoints: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .describe('In solo: the pool’s part in 1/10000; 0 gives no pool output'),
+  extraOutputs: z
+    .array(z.object({ valueSat: sat, script: hexBytes }))
+    .max(4)
+    .describe('After the paying outputs: the witness commitment verbatim'),
   lockTime: uint32.describe('height - 1 (BIP 54)'),
 });
 
@@ -31,8 +38,13 @@ export const jobSchema = z.object({
   curtime: uint32.describe('[s] ntime the job starts at'),
   mintime: uint32.describe('[s] lowest ntime a block may carry'),
   coinbase: coinbaseLayout,
-  merkleBranch: z.array(hexOf(32)).max(20).describe('Internal byte order, as sent in mining.notify'),
-  bodyId: hexOf(16).nullable().describe('Names the transactions (template body); null: the block is the coinbase alone'),
+  merkleBranch: z
+    .array(hexOf(32))
+    .max(20)
+    .describe('Internal byte order, as sent in mining.notify'),
+  bodyId: hexOf(16)
+    .nullable()
+    .describe('Names the transactions (template body); null: the block is the coinbase alone'),
 });
 
 /** A job. Pure data, safe to keep and share; never changed after it was made. */

@@ -30,10 +30,14 @@ export const DEVCHAIN_ID = 'devchain';
 /** Parses `seam.yml` (already read as YAML or JSON; an empty file is `null`). */
 export function parsePoolConfig(
   raw: unknown,
-): { readonly ok: true; readonly config: PoolConfig } | { readonly ok: false; readonly problems: readonly string[] } {
+):
+  | { readonly ok: true; readonly config: PoolConfig }
+  | { readonly ok: false; readonly problems: readonly string[] } {
   const parsed = poolConfig.strict().safeParse(raw ?? {});
   if (parsed.success) return { ok: true, config: parsed.data };
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'seam.yml'}: ${issue.message}`);
+  const problems = parsed.error.issues.map(
+    (issue) => `${issue.path.join('.') || 'seam.yml'}: ${issue.message}`,
+  );
   return { ok: false, problems };
 }
 
@@ -41,7 +45,10 @@ function idOf(chain: ChainConfig): string {
   return chain.id ?? (chain.network === 'main' ? chain.chain : `${chain.chain}-${chain.network}`);
 }
 
-function resolveChains(config: PoolConfig, devchain: Devchain | undefined): readonly ResolvedChain[] {
+function resolveChains(
+  config: PoolConfig,
+  devchain: Devchain | undefined,
+): readonly ResolvedChain[] {
   const chains = config.chains.map((chain) => ({ ...chain, id: idOf(chain), isDevchain: false }));
   if (chains.length > 0 || devchain === undefined) return chains;
   const [base] = poolConfig.parse({ chains: [{ chain: 'bitcoin', network: 'regtest' }] }).chains;
@@ -52,10 +59,20 @@ function resolveChains(config: PoolConfig, devchain: Devchain | undefined): read
 
 /** DESIGN.md section 13, "Defaults, stated once". */
 function defaultListeners(chains: readonly ResolvedChain[]): readonly ResolvedListener[] {
-  const sha256d = chains.find((chain) => chainParams(chain.chain, chain.network).algorithm === 'sha256d');
-  const scrypt = chains.find((chain) => chainParams(chain.chain, chain.network).algorithm === 'scrypt');
+  const sha256d = chains.find(
+    (chain) => chainParams(chain.chain, chain.network).algorithm === 'sha256d',
+  );
+  const scrypt = chains.find(
+    (chain) => chainParams(chain.chain, chain.network).algorithm === 'scrypt',
+  );
   const listeners: ResolvedListener[] = [];
-  const add = (name: string, port: number, chain: ResolvedChain, startDifficulty: number, minDifficulty: number) =>
+  const add = (
+    name: string,
+    port: number,
+    chain: ResolvedChain,
+    startDifficulty: number,
+    minDifficulty: number,
+  ) =>
     listeners.push({
       name,
       port,
@@ -82,10 +99,13 @@ function problemsOfChains(chains: readonly ResolvedChain[]): string[] {
   const ids = chains.map((chain) => chain.id);
   for (const chain of chains) {
     const at = `chains.${chain.id}`;
-    if (ids.filter((id) => id === chain.id).length > 1) problems.push(`${at}: two chains have this id; give each an id of its own`);
+    if (ids.filter((id) => id === chain.id).length > 1)
+      problems.push(`${at}: two chains have this id; give each an id of its own`);
     if (chain.nodes.length === 0) problems.push(`${at}.nodes: a chain needs at least one node`);
     if (chain.payoutAddress === undefined) {
-      problems.push(`${at}.payoutAddress: a chain does not start without an address that blocks pay to`);
+      problems.push(
+        `${at}.payoutAddress: a chain does not start without an address that blocks pay to`,
+      );
       continue;
     }
     const script = scriptFromAddress(chain.payoutAddress, chainParams(chain.chain, chain.network));
@@ -94,7 +114,11 @@ function problemsOfChains(chains: readonly ResolvedChain[]): string[] {
   return problems;
 }
 
-function problemsOfListeners(listeners: readonly ResolvedListener[], config: PoolConfig, chainIds: readonly string[]): string[] {
+function problemsOfListeners(
+  listeners: readonly ResolvedListener[],
+  config: PoolConfig,
+  chainIds: readonly string[],
+): string[] {
   const problems: string[] = [];
   const ports = new Map<number, string>([
     [config.http.port, 'http.port'],
@@ -109,8 +133,12 @@ function problemsOfListeners(listeners: readonly ResolvedListener[], config: Poo
     const owner = ports.get(listener.port);
     if (owner !== undefined) problems.push(`${at}.port: ${listener.port} is taken by ${owner}`);
     ports.set(listener.port, at);
-    if (!chainIds.includes(listener.chain)) problems.push(`${at}.chain: there is no chain ${listener.chain}; known: ${chainIds.join(', ')}`);
-    if (listener.startDifficulty < listener.minDifficulty) problems.push(`${at}: startDifficulty must be at least minDifficulty`);
+    if (!chainIds.includes(listener.chain))
+      problems.push(
+        `${at}.chain: there is no chain ${listener.chain}; known: ${chainIds.join(', ')}`,
+      );
+    if (listener.startDifficulty < listener.minDifficulty)
+      problems.push(`${at}: startDifficulty must be at least minDifficulty`);
   }
   return problems;
 }
@@ -124,15 +152,28 @@ function withChain(listener: ListenerConfig, chains: readonly ResolvedChain[]): 
  *
  * @param devchain what to use when no chain is configured; undefined: that is a problem
  */
-export function resolvePoolConfig(config: PoolConfig, runDir: string, devchain: Devchain | undefined): Resolution {
+export function resolvePoolConfig(
+  config: PoolConfig,
+  runDir: string,
+  devchain: Devchain | undefined,
+): Resolution {
   const chains = resolveChains(config, devchain);
   const listeners =
-    config.listeners.length > 0 ? config.listeners.map((listener) => withChain(listener, chains)) : defaultListeners(chains);
+    config.listeners.length > 0
+      ? config.listeners.map((listener) => withChain(listener, chains))
+      : defaultListeners(chains);
   const problems = [
     ...(chains.length === 0 ? ['chains: no chain is configured'] : []),
     ...problemsOfChains(chains),
-    ...problemsOfListeners(listeners, config, chains.map((chain) => chain.id)),
+    ...problemsOfListeners(
+      listeners,
+      config,
+      chains.map((chain) => chain.id),
+    ),
   ];
   if (problems.length > 0) return { ok: false, problems };
-  return { ok: true, config: { ...config, chains: [...chains], listeners: [...listeners], runDir } };
+  return {
+    ok: true,
+    config: { ...config, chains: [...chains], listeners: [...listeners], runDir },
+  };
 }

@@ -13,12 +13,18 @@ export const sharesApply = defineRpc('shares.apply', 1, {
     journal: hexOf(16).describe('Id of the journal'),
     chain: chainId,
     from: z.int().min(0).describe('[records] index of the first record in the batch'),
-    to: z.int().min(0).describe('[records] index after the last one; at most from + 2000 unless lost'),
+    to: z
+      .int()
+      .min(0)
+      .describe('[records] index after the last one; at most from + 2000 unless lost'),
     lost: z.boolean().describe('True: the records are gone; the gap is booked and raises an alarm'),
   }),
   reply: z.object({
     applied: z.boolean(),
-    watermark: z.int().min(0).describe('[records] the store’s watermark of this journal afterwards'),
+    watermark: z
+      .int()
+      .min(0)
+      .describe('[records] the store’s watermark of this journal afterwards'),
   }),
   timeoutMs: 5_000,
 });

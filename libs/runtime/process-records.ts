@@ -68,7 +68,10 @@ export async function isAlive(record: ProcessRecord, nowMs: number): Promise<boo
 
 async function openLog(folder: ProcessFolder, name: string): Promise<number> {
   const path = join(folder.logs, `${name}.log`);
-  const size = await stat(path).then((found) => found.size, () => 0);
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => 0,
+  );
   if (size > LOG_BYTES_MAX) await rename(path, `${path}.1`);
   return openSync(path, 'a', 0o640);
 }
@@ -145,7 +148,10 @@ async function spawnDetached(
 export async function listRecords(folder: ProcessFolder): Promise<readonly ProcessRecord[]> {
   const names = await readdir(folder.records).catch(() => []);
   const records = await Promise.all(
-    names.filter((name) => name.endsWith('.json')).toSorted().map((name) => readRecord(join(folder.records, name))),
+    names
+      .filter((name) => name.endsWith('.json'))
+      .toSorted()
+      .map((name) => readRecord(join(folder.records, name))),
   );
   return records.filter((record) => record !== undefined);
 }
@@ -169,7 +175,10 @@ async function halfWritten(path: string): Promise<ProcessRecord | undefined> {
 }
 
 /** Sends a signal to the process of a record, if it is still that process. @returns whether it was sent */
-export async function signalProcess(record: ProcessRecord, signal: NodeJS.Signals): Promise<boolean> {
+export async function signalProcess(
+  record: ProcessRecord,
+  signal: NodeJS.Signals,
+): Promise<boolean> {
   if (record.pid === 0 || (await startTimeOf(record.pid)) !== record.startTime) return false;
   try {
     process.kill(record.pid, signal);
