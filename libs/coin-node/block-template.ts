@@ -37,7 +37,11 @@ export const blockTemplate = z
       .max(0xffff_ffff)
       .transform((version) => version >>> 0)
       .describe('As an unsigned number'),
-    rules: z.array(name).max(NAMES_MAX).default([]).describe('Active deployments; `!`: must be understood'),
+    rules: z
+      .array(name)
+      .max(NAMES_MAX)
+      .default([])
+      .describe('Active deployments; `!`: must be understood'),
     vbrequired: uint32.default(0).describe('Version bits that must stay set (BIP 9)'),
     previousblockhash: hash.describe('Display byte order'),
     transactions: z.array(templateTransaction).max(TRANSACTIONS_MAX),
@@ -47,7 +51,10 @@ export const blockTemplate = z
     target: hash.describe('Display byte order'),
     mintime: uint32.describe('[s]'),
     curtime: uint32.describe('[s]'),
-    bits: z.string().regex(/^[0-9a-f]{8}$/).describe('Compact target'),
+    bits: z
+      .string()
+      .regex(/^[0-9a-f]{8}$/)
+      .describe('Compact target'),
     height: z.int().min(1).max(0x7fff_ffff).describe('[blocks] of the block to be mined'),
     sizelimit: z.int().min(1).optional().describe('[bytes]'),
     weightlimit: z.int().min(1).optional().describe('[weight units]'),
@@ -62,13 +69,25 @@ export const blockTemplate = z
     signet_challenge: z.string().max(20_000).optional(),
   })
   .check(({ value, issues }) => {
-    const unknown = value.rules.filter((rule) => rule.startsWith('!') && !isKnownRule(rule.slice(1)));
+    const unknown = value.rules.filter(
+      (rule) => rule.startsWith('!') && !isKnownRule(rule.slice(1)),
+    );
     // BIP 9: a template with a `!` rule the miner does not know must not be mined on.
     if (unknown.length > 0) {
-      issues.push({ code: 'custom', input: value.rules, path: ['rules'], message: `unknown mandatory rules ${unknown.join(', ')}` });
+      issues.push({
+        code: 'custom',
+        input: value.rules,
+        path: ['rules'],
+        message: `unknown mandatory rules ${unknown.join(', ')}`,
+      });
     }
     if (value.signet_challenge !== undefined) {
-      issues.push({ code: 'custom', input: undefined, path: ['signet_challenge'], message: 'signet blocks need a signature' });
+      issues.push({
+        code: 'custom',
+        input: undefined,
+        path: ['signet_challenge'],
+        message: 'signet blocks need a signature',
+      });
     }
   });
 
