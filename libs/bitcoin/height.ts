@@ -45,7 +45,7 @@ export function decodeHeight(scriptSig: Uint8Array): number {
   const isHeight = height <= 0x7fff_ffff;
   if (!isHeight) throw new WireError('bad_value', 1, `height ${height} is negative or too large`);
   const shortest = encodeHeight(height);
-  if (shortest.length !== reader.offset || shortest.some((byte, at) => byte !== scriptSig[at]))
+  if (shortest.some((byte, at) => byte !== scriptSig[at]))
     throw new WireError('non_canonical', 0, `height ${height} has another form`);
   return height;
 }
