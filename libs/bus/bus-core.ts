@@ -76,7 +76,7 @@ export class BusCore implements Bus {
     this.#publisher = new Publisher(self.bootId, (frames) => transport.publish(frames));
     this.#subscriptions = new Subscriptions(transport, this.#metrics, this.#complaints);
     this.#server = new RpcServer(self.bootId, this.#metrics, this.#complaints, nowMs);
-    this.#beat = setInterval(() => this.#publisher.beat(), beatMs).unref();
+    this.#beat = setInterval(() => this.#onBeat(), beatMs).unref();
     transport.listen((frames, reply) => this.#receiveRequest(frames, reply));
   }
 
@@ -173,6 +173,13 @@ export class BusCore implements Bus {
     for (const connection of this.#connections.values()) connection.abort();
     this.#connections.clear();
     await this.#transport[Symbol.asyncDispose]();
+  }
+
+  #onBeat(): void {
+    this.#publisher.beat();
+    for (const [queue, length] of Object.entries(this.#transport.queueLengths)) {
+      this.#metrics.queued.set({ queue }, length);
+    }
   }
 
   #meet(peer: BusPeer): void {

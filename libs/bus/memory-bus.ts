@@ -120,6 +120,7 @@ interface Wire {
 
 class MemoryTransport implements Transport {
   readonly endpoints: Transport['endpoints'];
+  readonly queueLengths = {};
   readonly #bootId: string;
   readonly #wire: Wire;
   readonly #leave: () => void;

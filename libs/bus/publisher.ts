@@ -1,4 +1,4 @@
-/** The publishing half of a bus: numbers messages, and repeats the number while nothing is said. */
+/** The publishing half of a bus: numbers messages, and repeats the numbers. */
 import { assert } from '#libs/assert.ts';
 import { type MessageOf, subjectOf, type Topic } from '#libs/contracts/define.ts';
 import { encodeBody, encodePublication, type FrameKind, type Frames } from './frame.ts';
@@ -10,8 +10,6 @@ interface Stream {
   readonly subject: string;
   readonly key: string;
   sequence: number;
-  /** A message was sent since the last beat: it said the sequence already. */
-  isFresh: boolean;
 }
 
 export class Publisher {
@@ -36,15 +34,13 @@ export class Publisher {
     const header = this.#header('message', sequence);
     const frames = encodePublication(stream.subject, key, header, encodeBody(message), attachments);
     stream.sequence = sequence; // Only now: what cannot be encoded leaves no gap.
-    stream.isFresh = true;
     this.#send(frames);
   }
 
-  /** Repeats the sequence of every stream that was idle since the last call. */
+  /** Repeats the sequence of every stream: who missed its last message, or joined since, finds out. */
   beat(): void {
     for (const stream of this.#streams.values()) {
-      if (!stream.isFresh && stream.sequence > 0) this.#sendBeat(stream);
-      stream.isFresh = false;
+      if (stream.sequence > 0) this.#sendBeat(stream);
     }
   }
 
@@ -61,7 +57,7 @@ export class Publisher {
     const known = this.#streams.get(name);
     if (known !== undefined) return known;
     assert(this.#streams.size < STREAMS_MAX, `more than ${STREAMS_MAX} keys are published`);
-    const stream: Stream = { subject, key, sequence: 0, isFresh: false };
+    const stream: Stream = { subject, key, sequence: 0 };
     this.#streams.set(name, stream);
     return stream;
   }

@@ -4,6 +4,8 @@ import type { Frames } from './frame.ts';
 
 export interface Transport extends AsyncDisposable {
   readonly endpoints: { readonly pub: string; readonly rpc: string };
+  /** [messages] waiting to be sent, by queue. */
+  readonly queueLengths: Readonly<Record<string, number>>;
   /** Sends to everyone who hears the first frame's prefix; in order, may lose. */
   publish(frames: Frames): void;
   /** Hears publications beginning with `prefix`, of all peers connected now and later. */
