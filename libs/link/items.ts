@@ -48,7 +48,11 @@ export type UpItem =
 export type DownItem =
   | ({ readonly kind: 'write'; readonly bytes: Uint8Array; readonly mark: Mark } & ConnectionRef)
   | ({ readonly kind: 'ack'; readonly seq: number } & ConnectionRef)
-  | ({ readonly kind: 'capsule'; readonly change: 'set' | 'append'; readonly bytes: Uint8Array } & ConnectionRef)
+  | ({
+      readonly kind: 'capsule';
+      readonly change: 'set' | 'append';
+      readonly bytes: Uint8Array;
+    } & ConnectionRef)
   | ({ readonly kind: 'join' | 'leave'; readonly group: number } & ConnectionRef)
   | {
       readonly kind: 'cast';
@@ -59,7 +63,11 @@ export type DownItem =
       readonly replaces: 'refresh' | 'all';
     }
   /** Line written each `afterMs` of silence towards the miner; 0 switches it off. Survives the server. */
-  | ({ readonly kind: 'idle'; readonly afterMs: number; readonly bytes: Uint8Array } & ConnectionRef)
+  | ({
+      readonly kind: 'idle';
+      readonly afterMs: number;
+      readonly bytes: Uint8Array;
+    } & ConnectionRef)
   /** Close the socket after what was written. */
   | ({ readonly kind: 'close'; readonly reason: string } & ConnectionRef)
   /** Please move this connection to another server. */
@@ -70,15 +78,44 @@ export type DownItem =
 /** One message of the link; `items` accumulate over one turn of the event loop and are applied together. */
 export type LinkMessage =
   /** First message of a session, frontend -> server. */
-  | { readonly kind: 'hello'; readonly session: bigint; readonly frontendId: string; readonly bootId: bigint; readonly versions: readonly number[] }
+  | {
+      readonly kind: 'hello';
+      readonly session: bigint;
+      readonly frontendId: string;
+      readonly bootId: bigint;
+      readonly versions: readonly number[];
+    }
   /** The server's answer; only now the session lives. */
-  | { readonly kind: 'welcome'; readonly session: bigint; readonly serverId: string; readonly bootId: bigint; readonly version: number }
-  | { readonly kind: 'up'; readonly session: bigint; readonly counter: number; readonly items: readonly UpItem[] }
-  | { readonly kind: 'down'; readonly session: bigint; readonly counter: number; readonly items: readonly DownItem[] }
+  | {
+      readonly kind: 'welcome';
+      readonly session: bigint;
+      readonly serverId: string;
+      readonly bootId: bigint;
+      readonly version: number;
+    }
+  | {
+      readonly kind: 'up';
+      readonly session: bigint;
+      readonly counter: number;
+      readonly items: readonly UpItem[];
+    }
+  | {
+      readonly kind: 'down';
+      readonly session: bigint;
+      readonly counter: number;
+      readonly items: readonly DownItem[];
+    }
   /**
    * Every 250 ms from the event loop. Counters of `up`/`down` messages sent and received in this session; `load` and `accepts`
    * are the server's (sessions held, and whether it takes new ones), 0 and false from a frontend.
    */
-  | { readonly kind: 'heartbeat'; readonly session: bigint; readonly sent: number; readonly received: number; readonly load: number; readonly accepts: boolean }
+  | {
+      readonly kind: 'heartbeat';
+      readonly session: bigint;
+      readonly sent: number;
+      readonly received: number;
+      readonly load: number;
+      readonly accepts: boolean;
+    }
   /** Ends the session as the death of the sender does. */
   | { readonly kind: 'bye'; readonly session: bigint; readonly reason: string };
