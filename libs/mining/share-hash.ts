@@ -24,6 +24,8 @@ export interface PreparedJob<J extends MinableJob = MinableJob> {
   /** coinb1 | extranonce1 | extranonce2 | coinb2; the extranonces are overwritten by every share. */
   readonly coinbase: Buffer;
   readonly extranonceOffset: number;
+  /** [bytes] of both extranonces together */
+  readonly extranonceBytes: number;
   readonly merkleBranch: readonly Uint8Array[];
   /** With prevhash and nbits filled in; the rest is the share's. */
   readonly headerTemplate: Buffer;
@@ -58,21 +60,25 @@ export function prepareJob<J extends MinableJob>(
   algorithm: PowAlgorithm,
   ownerScript?: Uint8Array,
 ): PreparedJob<J> {
-  const { extranonce1Size, extranonce2Size } = job.coinbase;
   const coinb1 = coinb1Of(job.coinbase);
-  const extranonces = Buffer.alloc(extranonce1Size + extranonce2Size);
+  const extranonceBytes = job.coinbase.extranonce1Size + job.coinbase.extranonce2Size;
   return {
     job,
     algorithm,
     networkTarget: targetFromNbits(job.nbits),
-    coinbase: Buffer.concat([coinb1, extranonces, coinb2Of(job.coinbase, ownerScript)]),
+    coinbase: Buffer.concat([
+      coinb1,
+      new Uint8Array(extranonceBytes),
+      coinb2Of(job.coinbase, ownerScript),
+    ]),
     extranonceOffset: coinb1.length,
+    extranonceBytes,
     merkleBranch: job.merkleBranch.map(bytesFromHex),
     headerTemplate: headerTemplateOf(job),
   };
 }
 
-/** @throws {RangeError} if the extranonces have not the job's sizes: whoever parsed the submit checked them */
+/** @throws {RangeError} if the extranonces do not fill the job's place: whoever parsed the submit checked them */
 export function hashShare(prepared: PreparedJob, solution: Solution): ShareHash {
   const header = headerOf(prepared, solution);
   const identity = sha256dOf(header);
@@ -109,16 +115,16 @@ function merkleRootOf(prepared: PreparedJob, solution: Solution): Buffer {
 }
 
 function fillCoinbase(prepared: PreparedJob, solution: Solution): Buffer {
-  const { coinbase, extranonceOffset, job } = prepared;
+  const { coinbase, extranonceOffset, extranonceBytes } = prepared;
   const { extranonce1, extranonce2 } = solution;
-  const { extranonce1Size, extranonce2Size } = job.coinbase;
-  if (extranonce1.length !== extranonce1Size || extranonce2.length !== extranonce2Size) {
+  // Only the sum counts: a miner that can do 4 bytes only has its extranonce1 padded.
+  if (extranonce1.length + extranonce2.length !== extranonceBytes) {
     throw new RangeError(
       `Cannot hash share: extranonces have ${extranonce1.length} and ${extranonce2.length} bytes`,
     );
   }
   coinbase.set(extranonce1, extranonceOffset);
-  coinbase.set(extranonce2, extranonceOffset + extranonce1Size);
+  coinbase.set(extranonce2, extranonceOffset + extranonce1.length);
   return coinbase;
 }
 

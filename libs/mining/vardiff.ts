@@ -37,7 +37,7 @@ export interface VardiffRules {
   readonly isFixed: boolean;
 }
 
-export interface Vardiff {
+export interface VardiffState {
   readonly difficulty: number;
   /** [ms] when the window began */
   readonly sinceMs: number;
@@ -50,7 +50,7 @@ export interface Vardiff {
 }
 
 /** A connection's first state. @param difficulty wanted; it is bounded by the rules */
-export function startVardiff(difficulty: number, rules: VardiffRules, nowMs: number): Vardiff {
+export function startVardiff(difficulty: number, rules: VardiffRules, nowMs: number): VardiffState {
   return {
     difficulty: bounded(difficulty, rules),
     sinceMs: nowMs,
@@ -61,13 +61,13 @@ export function startVardiff(difficulty: number, rules: VardiffRules, nowMs: num
 }
 
 /** An accepted share. @param creditedDifficulty what the share counted for */
-export function countShare(vardiff: Vardiff, creditedDifficulty: number): Vardiff {
+export function countShare(vardiff: VardiffState, creditedDifficulty: number): VardiffState {
   const { weight, shares } = vardiff;
   return { ...vardiff, weight: weight + creditedDifficulty, shares: shares + 1 };
 }
 
 /** The state for the next job; its difficulty differs if the miner is to be told. See Note [Vardiff window] */
-export function retarget(vardiff: Vardiff, rules: VardiffRules, nowMs: number): Vardiff {
+export function retarget(vardiff: VardiffState, rules: VardiffRules, nowMs: number): VardiffState {
   const wanted = rules.isFixed ? vardiff.difficulty : wantedDifficulty(vardiff, rules, nowMs);
   const difficulty = bounded(wanted, rules);
   if (difficulty === vardiff.difficulty) return slidden(vardiff, nowMs);
@@ -76,16 +76,32 @@ export function retarget(vardiff: Vardiff, rules: VardiffRules, nowMs: number): 
 
 /** A difficulty the miner asks for: taken at the next job. */
 export function suggest(
-  vardiff: Vardiff,
+  vardiff: VardiffState,
   difficulty: number,
   rules: VardiffRules,
   nowMs: number,
-): Vardiff {
+): VardiffState {
   const next = startVardiff(difficulty, rules, nowMs);
   return next.difficulty === vardiff.difficulty ? vardiff : next;
 }
 
-function wantedDifficulty(vardiff: Vardiff, rules: VardiffRules, nowMs: number): number {
+/** The state as numbers, for a capsule. */
+export function packVardiff(vardiff: VardiffState): readonly number[] {
+  const { difficulty, sinceMs, weight, shares, isSettled } = vardiff;
+  return [difficulty, sinceMs, weight, shares, isSettled ? 1 : 0];
+}
+
+/** The inverse of {@link packVardiff}; undefined if these are no such numbers. Numbers after them are ignored. */
+export function unpackVardiff(numbers: readonly number[]): VardiffState | undefined {
+  const [difficulty, sinceMs, weight, shares, settled] = numbers;
+  if (difficulty === undefined || !Number.isFinite(difficulty) || difficulty <= 0) return undefined;
+  if (sinceMs === undefined || !Number.isFinite(sinceMs)) return undefined;
+  if (weight === undefined || !(weight >= 0) || shares === undefined || !(shares >= 0))
+    return undefined;
+  return { difficulty, sinceMs, weight, shares, isSettled: settled === 1 };
+}
+
+function wantedDifficulty(vardiff: VardiffState, rules: VardiffRules, nowMs: number): number {
   const { difficulty, weight, shares, isSettled } = vardiff;
   const elapsedMs = nowMs - vardiff.sinceMs;
   const isDue = elapsedMs >= INTERVAL_MS || (!isSettled && shares >= FIRST_SHARES);
@@ -109,7 +125,7 @@ function bounded(difficulty: number, rules: VardiffRules): number {
   return Math.max(minDifficulty, Math.min(maxDifficulty, networkDifficulty, difficulty));
 }
 
-function slidden(vardiff: Vardiff, nowMs: number): Vardiff {
+function slidden(vardiff: VardiffState, nowMs: number): VardiffState {
   const elapsedMs = nowMs - vardiff.sinceMs;
   if (elapsedMs < WINDOW_MAX_MS) return vardiff;
   const { weight, shares } = vardiff;
