@@ -6,7 +6,7 @@
  * receiver calls `job.snapshot`. A repeated one is recognised by its job id.
  */
 import { z } from 'zod';
-import { chainId, defineTopic, type MessageOf } from './define.ts';
+import { chainId, defineTopic, hexOf, type MessageOf } from './define.ts';
 import { jobSchema } from './job.ts';
 
 export const jobAnnounced = defineTopic(
@@ -22,6 +22,13 @@ export const jobAnnounced = defineTopic(
       .int()
       .min(0)
       .describe('[ms] when this jobmanager became ready: the oldest one is followed'),
+    refused: z
+      .array(hexOf(32))
+      .max(16)
+      .optional()
+      .describe(
+        'Blocks its nodes called invalid (block.relay): heights on top of them do not count',
+      ),
   }),
 );
 export type JobAnnounced = MessageOf<typeof jobAnnounced>;

@@ -4,7 +4,7 @@
  * Idempotent: reads only. `jobs` are those still worth a share, oldest first, the newest is the one to mine.
  */
 import { z } from 'zod';
-import { chainId, defineRpc, type ReplyOf } from './define.ts';
+import { chainId, defineRpc, hexOf, type ReplyOf } from './define.ts';
 import { jobSchema } from './job.ts';
 
 export const jobSnapshot = defineRpc('job.snapshot', 1, {
@@ -13,6 +13,13 @@ export const jobSnapshot = defineRpc('job.snapshot', 1, {
     jobs: z.array(jobSchema).max(64),
     startedMs: z.int().min(0).describe('[ms] when this jobmanager became ready'),
     lastTemplateAgeMs: z.int().min(0).describe('[ms] since a node last confirmed the tip'),
+    refused: z
+      .array(hexOf(32))
+      .max(16)
+      .optional()
+      .describe(
+        'Blocks its nodes called invalid (block.relay): heights on top of them do not count',
+      ),
   }),
 });
 export type JobSnapshot = ReplyOf<typeof jobSnapshot>;

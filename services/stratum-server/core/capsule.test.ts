@@ -46,7 +46,7 @@ const sample: CapsuleContent = {
   rollsVersion: true,
   options: { fixed: 0, start: 1_000, min: 1, max: 1e12 },
   fingerprintHeight: 840_000,
-  fingerprints: ['0102030405060708', 'ffeeddccbbaa9988'],
+  fingerprints: Uint8Array.from(Buffer.from('0102030405060708ffeeddccbbaa9988', 'hex')),
 };
 
 const hex = (bytes: number) =>
@@ -74,7 +74,9 @@ const contents: fc.Arbitrary<CapsuleContent> = fc.record({
   rollsVersion: fc.boolean(),
   options: fc.record({ fixed: orNone, start: orNone, min: orNone, max: orNone }),
   fingerprintHeight: uint32,
-  fingerprints: fc.array(hex(8), { maxLength: 50 }),
+  fingerprints: fc
+    .array(fc.uint8Array({ minLength: 8, maxLength: 8 }), { maxLength: 50 })
+    .map((parts) => Uint8Array.from(Buffer.concat(parts))),
 });
 
 describe('the capsule', () => {
@@ -102,7 +104,9 @@ describe('the capsule', () => {
         try {
           const cut = decodeCapsule(backing.subarray(0, length));
           expect(cut.sessionId).toBe(content.sessionId);
-          expect(content.fingerprints).toEqual(expect.arrayContaining([...cut.fingerprints]));
+          expect(content.fingerprints.subarray(0, cut.fingerprints.length)).toEqual(
+            cut.fingerprints,
+          );
           expect(content.workers).toEqual(expect.arrayContaining([...cut.workers]));
         } catch (error) {
           if (!(error instanceof CapsuleError)) throw error;
@@ -127,7 +131,15 @@ describe('the capsule', () => {
 });
 
 describe('an append', () => {
-  const base = { ...sample, workers: [], fingerprints: [], difficulties: [], masks: [] };
+  const base = {
+    ...sample,
+    workers: [],
+    fingerprints: new Uint8Array(),
+    difficulties: [],
+    masks: [],
+  };
+  const print = (n: number) => Uint8Array.of(0, 0, 0, 0, 0, 0, n >> 8, n & 255);
+  const prints = (...ns: number[]) => Uint8Array.from(Buffer.concat(ns.map(print)));
   const append = (...records: Uint8Array[]) =>
     decodeCapsule(Buffer.concat([encodeCapsule(base), ...records]));
 
@@ -138,8 +150,8 @@ describe('an append', () => {
       workerRecord('a'),
       difficultyRecord({ difficulty: 5, mark: '0102' }),
       maskRecord({ mask: 7, sinceMs: 9 }),
-      fingerprintsRecord(['0000000000000001']),
-      fingerprintsRecord(['0000000000000002']),
+      fingerprintsRecord(print(1)),
+      fingerprintsRecord(print(2)),
       vardiffRecord([4]),
       optionsRecord({ ...NO_OPTIONS, fixed: 32 }),
       userAgentRecord('x'),
@@ -151,7 +163,7 @@ describe('an append', () => {
       workers: ['a', 'b'],
       difficulties: [{ difficulty: 5, mark: '0102' }],
       masks: [{ mask: 7, sinceMs: 9 }],
-      fingerprints: ['0000000000000001', '0000000000000002'],
+      fingerprints: prints(1, 2),
       vardiff: [4],
       options: { ...NO_OPTIONS, fixed: 32 },
       userAgent: 'x',
@@ -163,12 +175,12 @@ describe('an append', () => {
 
   test('of a new height drops the fingerprints before it', () => {
     const after = append(
-      fingerprintsRecord(['0000000000000001']),
+      fingerprintsRecord(print(1)),
       heightRecord(840_001),
-      fingerprintsRecord(['0000000000000002']),
+      fingerprintsRecord(print(2)),
     );
     expect(after.fingerprintHeight).toBe(840_001);
-    expect(after.fingerprints).toEqual(['0000000000000002']);
+    expect(after.fingerprints).toEqual(print(2));
   });
 
   test('of a newer version is skipped', () => {
@@ -176,21 +188,19 @@ describe('an append', () => {
   });
 
   test('keeps the newest of too many', () => {
-    const many = Array.from({ length: FINGERPRINTS_MAX + 5 }, (_, i) =>
-      i.toString(16).padStart(16, '0'),
-    );
+    const many = Array.from({ length: FINGERPRINTS_MAX + 5 }, (_, i) => i);
     const steps = Array.from({ length: 40 }, (_, i) =>
       difficultyRecord({ difficulty: i + 1, mark: '' }),
     );
-    const after = append(fingerprintsRecord(many), ...steps);
-    expect(after.fingerprints).toEqual(many.slice(5));
+    const after = append(fingerprintsRecord(prints(...many)), ...steps);
+    expect(after.fingerprints).toEqual(prints(...many.slice(5)));
     expect(after.difficulties.map((step) => step.difficulty).at(0)).toBe(25);
   });
 
   test('of full fingerprints stays below the bound to compact at', () => {
     const full = {
       ...sample,
-      fingerprints: Array.from({ length: FINGERPRINTS_MAX }, () => '00'.repeat(8)),
+      fingerprints: new Uint8Array(8 * FINGERPRINTS_MAX),
     };
     expect(encodeCapsule(full).length).toBeLessThan(CAPSULE_BYTES_COMPACT - 2_048);
   });

@@ -33,7 +33,7 @@ export const CAPSULE_VERSION = 1;
 export const CAPSULE_BYTES_MAX = 65_536;
 /** [bytes] above this it is written anew */
 export const CAPSULE_BYTES_COMPACT = 8_192;
-export const FINGERPRINT_BYTES = 8;
+const FINGERPRINT_BYTES = 8;
 export const FINGERPRINTS_MAX = 512;
 const DIFFICULTIES_MAX = 16;
 const MASKS_MAX = 8;
@@ -110,8 +110,8 @@ export interface CapsuleContent {
   readonly options: DifficultyOptions;
   /** [blocks] the fingerprints are of this height's shares and later ones'. */
   readonly fingerprintHeight: number;
-  /** 16 hex digits each, oldest first. */
-  readonly fingerprints: readonly string[];
+  /** 8 bytes each, oldest first. */
+  readonly fingerprints: Uint8Array;
 }
 
 /** The whole capsule, for `set`. */
@@ -186,9 +186,9 @@ export function userAgentRecord(userAgent: string): Uint8Array {
   return record(TAG.userAgent, Buffer.from(userAgent));
 }
 
-/** Accepted shares, by their fingerprints of 16 hex digits. */
-export function fingerprintsRecord(fingerprints: readonly string[]): Uint8Array {
-  return record(TAG.fingerprints, Buffer.from(fingerprints.join(''), 'hex'));
+/** Accepted shares. @param packed the first 8 bytes of each one's identity */
+export function fingerprintsRecord(packed: Uint8Array): Uint8Array {
+  return record(TAG.fingerprints, packed);
 }
 
 /** The first share of a new height: older fingerprints are dropped. */
@@ -197,7 +197,8 @@ export function heightRecord(height: number): Uint8Array {
 }
 
 type Draft = { -readonly [Key in keyof CapsuleContent]: CapsuleContent[Key] } & {
-  fingerprints: string[];
+  /** `fingerprints` while they are read. */
+  parts: Uint8Array[];
 };
 
 /**
@@ -217,7 +218,10 @@ export function decodeCapsule(bytes: Uint8Array): CapsuleContent {
   const draft = emptyDraft();
   for (let offset = 1; offset < bytes.length; ) offset = readRecord(draft, bytes, offset);
   if (draft.sessionId === '') throw new CapsuleError('truncated', bytes.length, 'no session id');
-  return { ...draft, fingerprints: draft.fingerprints.slice(-FINGERPRINTS_MAX) };
+  const { parts, ...content } = draft;
+  const packed = Buffer.concat(parts);
+  const surplus = packed.length - FINGERPRINTS_MAX * FINGERPRINT_BYTES;
+  return { ...content, fingerprints: Uint8Array.from(packed.subarray(Math.max(0, surplus))) };
 }
 
 function emptyDraft(): Draft {
@@ -237,7 +241,8 @@ function emptyDraft(): Draft {
     rollsVersion: false,
     options: NO_OPTIONS,
     fingerprintHeight: 0,
-    fingerprints: [],
+    fingerprints: new Uint8Array(),
+    parts: [],
   };
 }
 
@@ -289,7 +294,8 @@ function applyRecord(draft: Draft, tag: number, value: Buffer): boolean {
       draft.userAgent = value.toString();
       return true;
     case TAG.fingerprints:
-      return addFingerprints(draft, value);
+      draft.parts.push(value);
+      return value.length % FINGERPRINT_BYTES === 0;
     case TAG.newHeight:
       return startHeight(draft, value);
     case TAG.flags:
@@ -325,17 +331,10 @@ function addMask(draft: Draft, value: Buffer): boolean {
   return Number.isFinite(step.sinceMs);
 }
 
-function addFingerprints(draft: Draft, value: Buffer): boolean {
-  for (let at = 0; at + FINGERPRINT_BYTES <= value.length; at += FINGERPRINT_BYTES) {
-    draft.fingerprints.push(value.toString('hex', at, at + FINGERPRINT_BYTES));
-  }
-  return value.length % FINGERPRINT_BYTES === 0;
-}
-
 function startHeight(draft: Draft, value: Buffer): boolean {
   if (value.length !== 4) return false;
   draft.fingerprintHeight = value.readUInt32LE(0);
-  draft.fingerprints = [];
+  draft.parts = [];
   return true;
 }
 

@@ -230,17 +230,24 @@ describe('isStale()', () => {
   });
 });
 
-test('isEarlier() goes by arrival, and by template for unknown jobs', () => {
+test('isEarlier() goes by arrival, and by template for jobs that were looked up', () => {
   const { book } = new Story()
     .sources(T0, 'a')
     .announce('a', T0, { id: 1, curtime: 50 })
-    .announce('a', T0, { id: 2, curtime: 40 });
-  expect(isEarlier(book, makeJob({ id: 1 }), makeJob({ id: 2 }))).toBe(true);
-  expect(isEarlier(book, makeJob({ id: 2 }), makeJob({ id: 1 }))).toBe(false);
-  expect(isEarlier(book, makeJob({ id: 7, height: 99 }), makeJob({ id: 1, height: 100 }))).toBe(
-    true,
-  );
-  expect(isEarlier(book, makeJob({ id: 7, curtime: 1 }), makeJob({ id: 8, curtime: 2 }))).toBe(
-    true,
-  );
+    .announce('a', T0, { id: 2, curtime: 40 })
+    .then({ kind: 'job_found', job: makeJob({ id: 3, curtime: 45 }) }, T0)
+    .then({ kind: 'job_found', job: makeJob({ id: 4, height: 99, curtime: 60 }) }, T0);
+  const id = (n: number) => makeJob({ id: n }).jobId;
+  const jobOf = (n: number) => findJob(book, id(n))?.job ?? makeJob({ id: n });
+  const rows = [
+    [1, 2, true],
+    [2, 1, false],
+    [3, 1, true],
+    [3, 2, false],
+    [4, 1, true],
+    [1, 4, false],
+    [1, 9, false],
+  ] as const;
+  for (const [a, b, isBefore] of rows)
+    expect([a, b, isEarlier(book, jobOf(a), id(b))]).toEqual([a, b, isBefore]);
 });

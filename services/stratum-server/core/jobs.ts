@@ -22,6 +22,7 @@ const TIPS_MAX = 32;
 /** A job with what this server remembers of it. */
 export interface KnownJob {
   readonly job: Job;
+  /** Who announced it; '' if it was looked up by its id. */
   readonly sourceId: string;
   /** Counts up in the order of arrival: which of two jobs is the later one. */
   readonly order: number;
@@ -147,12 +148,19 @@ export function isStale(book: JobBook, job: Job, arrivedMs: number): boolean {
   return job.height <= then.height || book.tips.some((tip) => tip.parent === job.parent);
 }
 
-/** Whether job `a` was given out before job `b`. Unknown ones are ordered by height and time of their template. */
-export function isEarlier(book: JobBook, a: Job, b: Job): boolean {
-  const orderA = book.jobs.get(a.jobId)?.order;
-  const orderB = book.jobs.get(b.jobId)?.order;
-  if (orderA !== undefined && orderB !== undefined) return orderA < orderB;
-  return a.height !== b.height ? a.height < b.height : a.curtime < b.curtime;
+/**
+ * Whether `job` was given out before the job `otherId`. Jobs this server heard announced are ordered by arrival, others by
+ * height and time of their template. A job that is not known any more counts as earlier than all.
+ */
+export function isEarlier(book: JobBook, job: Job, otherId: string): boolean {
+  const known = book.jobs.get(job.jobId);
+  const other = book.jobs.get(otherId);
+  if (other === undefined) return false;
+  if (known !== undefined && known.sourceId !== '' && other.sourceId !== '') {
+    return known.order < other.order;
+  }
+  if (job.height !== other.job.height) return job.height < other.job.height;
+  return job.curtime < other.job.curtime;
 }
 
 /** Whether there is work worth giving out: a job, confirmed by some node not too long ago. */

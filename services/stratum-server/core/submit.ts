@@ -1,0 +1,177 @@
+/** Deciding a share: parse, find job and difficulty, hash, judge. What must be looked up elsewhere is said, not awaited. */
+import type { ChainParams } from '#libs/bitcoin/chains.ts';
+import type { Job } from '#libs/contracts/job.ts';
+import { judgeShare, ntimeRangeOf } from '#libs/mining/share.ts';
+import {
+  hashShare,
+  type PreparedJob,
+  type ShareHash,
+  type Solution,
+} from '#libs/mining/share-hash.ts';
+import { targetFromDifficulty } from '#libs/mining/work.ts';
+import type { ShareRejectReason } from '#libs/stratum/codes.ts';
+import { parseSubmitParams, type SubmitParams } from '#libs/stratum/submit-params.ts';
+import { rolledVersion } from '#libs/stratum/version-rolling.ts';
+import { findJob, isEarlier, isStale, type JobBook } from './jobs.ts';
+import type { Session } from './model.ts';
+import type { RecentShares } from './recent-shares.ts';
+import { difficultyForJob } from './retarget.ts';
+
+/** What a share is judged against. */
+export interface SubmitContext {
+  readonly chain: ChainParams;
+  readonly book: JobBook;
+  /** Whether shares are credited at all: false after too long without any node. */
+  readonly hasWork: boolean;
+  /** [ms] when the line first arrived at a frontend */
+  readonly arrivedMs: number;
+  /** The job made ready for this session's payee; the caller keeps them. */
+  readonly prepare: (job: Job, ownerScript: string) => PreparedJob<Job>;
+}
+
+/** A share with everything that was found out about it. */
+export interface HashedShare {
+  readonly prepared: PreparedJob<Job>;
+  readonly solution: Solution;
+  readonly hash: ShareHash;
+}
+
+/** `share` of a rejected one is given when it solves the block: it goes the block path all the same. */
+export type ShareDecision =
+  | {
+      readonly kind: 'accepted';
+      readonly share: HashedShare;
+      readonly solvesBlock: boolean;
+      readonly creditedTarget: bigint;
+    }
+  | {
+      readonly kind: 'rejected';
+      readonly reason: ShareRejectReason;
+      readonly share: HashedShare | undefined;
+    }
+  /** The book does not know it: ask elsewhere, then decide again. */
+  | { readonly kind: 'job_unknown'; readonly jobId: string };
+
+/** Nothing here changes the session: see settle-share.ts. */
+export function decideShare(
+  session: Session,
+  recent: RecentShares,
+  params: readonly unknown[],
+  context: SubmitContext,
+): ShareDecision {
+  const parsed = parseSubmitParams(params, session.extranonce2Size);
+  if (parsed.kind === 'invalid') return rejected(parsed.reason);
+  const { submit } = parsed;
+  const known = findJob(context.book, submit.jobId);
+  if (known === undefined) return { kind: 'job_unknown', jobId: submit.jobId };
+  const share = hashOf(session, known.job, submit, context);
+  return typeof share === 'string' ? rejected(share) : judge(session, recent, share, context);
+}
+
+/** The share's hashes, or why it has none. */
+function hashOf(
+  session: Session,
+  job: Job,
+  submit: SubmitParams,
+  context: SubmitContext,
+): HashedShare | ShareRejectReason {
+  const version = versionOf(session, job, submit, context.arrivedMs);
+  if (version === undefined) return 'bad_version_bits';
+  const extranonces = extranoncesOf(session, job, submit);
+  if (extranonces === undefined) return 'unknown_job';
+  const prepared = context.prepare(job, session.ownerScript);
+  const { ntime, nonce } = submit;
+  const solution = { ...extranonces, ntime, nonce, version };
+  return { prepared, solution, hash: hashShare(prepared, solution) };
+}
+
+function judge(
+  session: Session,
+  recent: RecentShares,
+  share: HashedShare,
+  context: SubmitContext,
+): ShareDecision {
+  const { book, chain, arrivedMs } = context;
+  const { job, networkTarget } = share.prepared;
+  const difficulty = difficultyForJob(session, job, (id) => isEarlier(book, job, id));
+  if (difficulty === undefined) return rejected('unknown_job');
+  const { sentWith, lowerSince } = difficulty;
+  const verdict = judgeShare({
+    powNumber: share.hash.powNumber,
+    networkTarget,
+    jobTarget: cachedTarget(sentWith, chain),
+    easierTarget: lowerSince === undefined ? undefined : cachedTarget(lowerSince, chain),
+    isStale: isStale(book, job, arrivedMs),
+    isFirstSubmit: !recent.has(share.hash.identity),
+    ntime: share.solution.ntime,
+    ntimeRange: ntimeRangeOf(job, arrivedMs),
+  });
+  const { solvesBlock } = verdict;
+  if (verdict.kind === 'rejected') return rejected(verdict.reason, solvesBlock ? share : undefined);
+  if (!context.hasWork) return rejected('no_work', solvesBlock ? share : undefined);
+  return { kind: 'accepted', share, solvesBlock, creditedTarget: verdict.creditedTarget };
+}
+
+function rejected(reason: ShareRejectReason, share?: HashedShare): ShareDecision {
+  return { kind: 'rejected', reason, share };
+}
+
+/** [ms] how long a submit may race a change of the mask */
+const MASK_RACE_MS = 60_000;
+
+/**
+ * The header's version. A mask holds at once, but a submit may have crossed it: the masks before count for a while, newest
+ * first. Undefined: bits outside of all of them.
+ */
+function versionOf(
+  { masks }: Session,
+  job: Job,
+  { versionBits }: SubmitParams,
+  arrivedMs: number,
+): number | undefined {
+  for (let index = masks.length - 1; index >= 0; index -= 1) {
+    const endedMs = masks[index + 1]?.sinceMs;
+    if (endedMs !== undefined && arrivedMs - endedMs > MASK_RACE_MS) break;
+    const version = rolledVersion(job.version, masks[index]?.mask ?? 0, versionBits);
+    if (version !== undefined) return version;
+  }
+  return rolledVersion(job.version, 0, versionBits);
+}
+
+/** What the miner has as extranonce1 and 2, cut where the job cuts it. Undefined: the job has another size. */
+function extranoncesOf(
+  session: Session,
+  { coinbase }: Job,
+  { extranonce2 }: SubmitParams,
+): Pick<Solution, 'extranonce1' | 'extranonce2'> | undefined {
+  const told = extranonce1Of(session.extranonce1);
+  const { extranonce1Size, extranonce2Size } = coinbase;
+  if (told.length === extranonce1Size && extranonce2.length === extranonce2Size) {
+    return { extranonce1: told, extranonce2 };
+  }
+  if (told.length + extranonce2.length !== extranonce1Size + extranonce2Size) return undefined;
+  const whole = Buffer.concat([told, extranonce2]);
+  return {
+    extranonce1: whole.subarray(0, extranonce1Size),
+    extranonce2: whole.subarray(extranonce1Size),
+  };
+}
+
+function extranonce1Of(hex: string): Uint8Array {
+  return Buffer.from(hex, 'hex');
+}
+
+const TARGETS_MAX = 4_096;
+const targets = new Map<bigint, Map<number, bigint>>();
+
+/** Difficulties repeat: their targets are worked out once. A cache of a pure function, bounded. */
+function cachedTarget(difficulty: number, { diff1Target }: ChainParams): bigint {
+  let ofChain = targets.get(diff1Target);
+  if (ofChain === undefined) targets.set(diff1Target, (ofChain = new Map<number, bigint>()));
+  const known = ofChain.get(difficulty);
+  if (known !== undefined) return known;
+  if (ofChain.size >= TARGETS_MAX) ofChain.clear();
+  const target = targetFromDifficulty(difficulty, diff1Target);
+  ofChain.set(difficulty, target);
+  return target;
+}
