@@ -27,8 +27,21 @@ export const keys = {
   /** Shares Redis: all books of a chain under one tag. */
   journalWatermarks: (chain: string) => `books:{${chain}}:watermarks`,
   identityBucket: (chain: string, height: number) => `books:{${chain}}:seen:${height}`,
+  /** hash; with `:users` behind it the hash address -> work. */
   round: (chain: string, roundId: string) => `books:{${chain}}:round:${roundId}`,
   books: (chain: string, name: string) => `books:{${chain}}:${name}`,
+  /** hash journal id -> JSON of who opened it when. */
+  journals: (chain: string) => `books:{${chain}}:journals`,
+  /** hash: sums of the chain since the books began. */
+  totals: (chain: string) => `books:{${chain}}:totals`,
+  /** hash reason -> count. */
+  rejects: (chain: string) => `books:{${chain}}:rejects`,
+  /** sorted set of workers with accepted shares, by time of the last one. */
+  workerIndex: (chain: string) => `books:{${chain}}:workers`,
+  worker: (chain: string, name: string) => `books:{${chain}}:worker:${name}`,
+  /** hash minute of the hour -> work; `subject` is `pool` or `worker:<name>`, `hour` is hours since 1970. */
+  series: (chain: string, subject: string, hour: number) =>
+    `books:{${chain}}:series:${hour}:${subject}`,
   block: (chain: string, hash: string) => `books:{${chain}}:block:${hash}`,
   blockIndex: (chain: string) => `books:{${chain}}:blocks`,
 
