@@ -39,8 +39,8 @@ export class ClientEnd implements LinkClient {
     this.#session = new LivingSession(this.#first, {
       send: options.send,
       handlers: {
-        onOpened: options.onUp,
-        onItems: options.onItems,
+        onOpened: () => options.onUp(),
+        onItems: (items) => options.onItems(items),
         onHeard: (load, accepts) => options.onHeartbeat({ load, accepts }),
         onEnded: (reason) => this.#finish(reason),
       },

@@ -85,25 +85,25 @@ export class LinkHub implements Disposable {
     this.#supersede(route, hello.frontendId);
     if (this.#byRoute.size >= SESSIONS_MAX)
       return this.#sayBye(route, hello.session, 'too many sessions');
-    const { log, onSessionOpened, onMessage, onSessionEnded } = this.#options;
-    const first = welcome(hello, this.#options.identity, LINK_VERSIONS, this.#nowMs());
+    const options = this.#options;
+    const first = welcome(hello, options.identity, LINK_VERSIONS, this.#nowMs());
     const session: ServerSession = new LivingSession(first, {
-      send: (bytes) => this.#options.send(route, bytes),
+      send: (bytes) => options.send(route, bytes),
       handlers: {
         onOpened: () => {
           this.#byRoute.set(route, { session, peer });
-          onSessionOpened(peer);
+          options.onSessionOpened(peer);
         },
-        onItems: (items) => onMessage(peer, items),
+        onItems: (items) => options.onMessage(peer, items),
         onHeard: () => undefined,
         onEnded: (reason) => {
           if (this.#byRoute.get(route)?.session !== session) return; // It never opened.
           this.#byRoute.delete(route);
-          onSessionEnded(peer, reason);
+          options.onSessionEnded(peer, reason);
         },
       },
       nowMs: this.#nowMs,
-      log,
+      log: options.log,
       metrics: this.#metrics,
     });
     const peer = peerOf(session);

@@ -69,7 +69,7 @@ export function createMemoryLink(): MemoryLink {
     const client: ClientEnd = new ClientEnd({
       ...options,
       send: (bytes) => deliver(wire, () => hubs.get(endpoint)?.receive(route, bytes)),
-      close: () => void queueMicrotask(() => wires.delete(route)), // After its `bye`.
+      close: () => queueMicrotask(() => wires.delete(route)), // After its `bye`.
     });
     const wire: Wire = { endpoint, client, isOpen: true };
     wires.set(route, wire);

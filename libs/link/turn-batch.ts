@@ -16,7 +16,7 @@ export function cutIntoMessages<I extends UpItem | DownItem>(
   let bytes = 0;
   for (const item of items) {
     const isFull = bytes >= softBytes || current.length >= ITEMS_MAX / 2;
-    if (isFull && !areTogether(current.at(-1), item)) {
+    if (isFull && current.length > 0 && !areTogether(current.at(-1), item)) {
       messages.push(current);
       current = [];
       bytes = 0;

@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, suite, test } from 'vitest';
 import { Dealer } from 'zeromq';
 import { deriveMeshKeys } from '#libs/bus/derive-mesh-keys.ts';
 import { waitFor } from '#test/harness/wait-for.ts';
@@ -12,7 +14,8 @@ import {
 } from './link-contract.ts';
 import { createLinkServer } from './link-server.ts';
 
-const meshKeys = deriveMeshKeys(['a mesh secret for this test only']);
+const SECRET = 'a mesh secret for this test only';
+const meshKeys = deriveMeshKeys([SECRET]);
 const strangerKeys = deriveMeshKeys(['somebody else, not of this mesh']);
 
 function zeromqFixture(clientKeys = meshKeys): LinkFixture {
@@ -74,4 +77,49 @@ test('garbage ends the session of its sender and nobody else', async () => {
   client.client.send(line(1, 'still here'));
   await waitFor(() => client.client.pendingBytes === 0);
   expect(ended).toEqual([]);
+});
+
+suite('a server process', () => {
+  /** What the process said, and a way to hurt it. */
+  async function startServerProcess() {
+    const said: string[] = [];
+    const script = join(import.meta.dirname, 'link-server.fixture.ts');
+    const child = spawn(
+      process.execPath,
+      [script, SECRET, 'stratum-server-1', '00000000000000aa'],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    child.stdout.on('data', (text) => said.push(...String(text).trim().split('\n')));
+    const first = await waitFor(() => said[0], { what: 'the endpoint' });
+    return {
+      said,
+      child,
+      endpoint: first.replace('endpoint ', ''),
+      [Symbol.dispose]: () => void child.kill('SIGKILL'),
+    };
+  }
+
+  test('that is killed ends the session by the disconnect event', async () => {
+    using server = await startServerProcess();
+    const client = recordingClient(zeromqFixture(), server.endpoint);
+    await waitFor(() => client.client.isUp);
+    server.child.kill('SIGKILL');
+    await waitFor(() => client.ended.length > 0);
+    expect(client.ended).toEqual(['disconnected']);
+  });
+
+  test('that is frozen loses the session by silence, and is fenced when it wakes', async () => {
+    using server = await startServerProcess();
+    const client = recordingClient(zeromqFixture(), server.endpoint);
+    await waitFor(() => client.client.isUp);
+    server.child.kill('SIGSTOP');
+    client.client.send(line(1, 'said to a frozen server'));
+    await waitFor(() => client.ended.length > 0);
+    expect(['silence', 'disconnected']).toContain(client.ended[0]); // Ours, or libzmq's ping: whoever was first.
+    server.child.kill('SIGCONT');
+    await waitFor(() => server.said.some((text) => text.startsWith('ended')));
+    expect(server.said.slice(1)).toEqual(['opened', 'ended own_pause']);
+  });
 });
