@@ -220,11 +220,15 @@ function idJsonOf(id: unknown, text: string): string | undefined {
 function idSource(text: string): string | undefined {
   const sources = new Map<unknown, string>();
   let root: unknown;
-  JSON.parse(text, function (key, value: unknown, context?: { readonly source?: string }) {
-    if (key === 'id' && context?.source !== undefined) sources.set(this, context.source);
-    if (key === '') root = value; // The outermost object comes last.
-    return value;
-  });
+  try {
+    JSON.parse(text, function (key, value: unknown, context?: { readonly source?: string }) {
+      if (key === 'id' && context?.source !== undefined) sources.set(this, context.source);
+      if (key === '') root = value; // The outermost object comes last.
+      return value;
+    });
+  } catch {
+    return undefined; // With a reviver JSON.parse recurses, and deep nesting overflows the stack.
+  }
   const source = sources.get(root);
   return source !== undefined && source.length <= ID_CHARS_MAX ? source : undefined;
 }
