@@ -10,7 +10,8 @@ export const keys = {
   config: '{config}:current',
   configVersion: '{config}:version',
   instance: (role: string, id: string) => `svc:${role}:${id}`,
-  instancePattern: 'svc:*',
+  /** Set of the instances' keys: read in one go, without a scan over everything else. */
+  instanceIndex: 'svc-index',
   lease: (resource: string) => `lease:{${resource}}:holder`,
   leaseToken: (resource: string) => `lease:{${resource}}:token`,
   leaseGuard: (resource: string) => `lease:{${resource}}:guard`,

@@ -2,7 +2,10 @@
 import type { ResolvedConfig } from './pool-config.ts';
 
 export function redactedConfig(config: ResolvedConfig): ResolvedConfig {
-  const chains = config.chains.map((chain) => ({ ...chain, nodes: chain.nodes.map((node) => ({ ...node, url: redactUrl(node.url) })) }));
+  const chains = config.chains.map((chain) => ({
+    ...chain,
+    nodes: chain.nodes.map((node) => ({ ...node, url: redactUrl(node.url) })),
+  }));
   return { ...config, chains };
 }
 

@@ -19,7 +19,13 @@ export interface Registry extends AsyncDisposable {
   readonly isViewFresh: boolean;
 
   /** Writes a change of our record at once and announces it on the bus. */
-  update(change: { readonly state?: InstanceState; readonly readyMs?: number; readonly caps?: Readonly<Record<string, string>>; readonly load?: Readonly<Record<string, number>>; readonly link?: string }): Promise<void>;
+  update(change: {
+    readonly state?: InstanceState;
+    readonly readyMs?: number;
+    readonly caps?: Readonly<Record<string, string>>;
+    readonly load?: Readonly<Record<string, number>>;
+    readonly link?: string;
+  }): Promise<void>;
 
   /** Calls back on each join, change and leave, beginning with a `joined` for everybody known. */
   watch(listener: (change: RegistryChange) => void): Disposable;

@@ -29,6 +29,8 @@ export interface Environment {
   readonly httpPort: number | undefined;
   /** `STATSD_HOST`: host[:port] */
   readonly statsd: string | undefined;
+  /** `CONVERGER_PATH`: `observe-only` makes and shows plans, and performs nothing. Default `act`. */
+  readonly convergerPath: 'act' | 'observe-only';
   /** `SEAM_LOG`: level. */
   readonly logLevel: string;
 }

@@ -5,5 +5,10 @@ import { chainParams } from '#libs/bitcoin/chains.ts';
 /** A P2WPKH address on Bitcoin's regtest. @param hash 20 bytes */
 export function regtestAddress(hash: Uint8Array): string {
   const { bech32Hrp, pubKeyHash, scriptHash } = chainParams('bitcoin', 'regtest');
-  return Address({ bech32: bech32Hrp, pubKeyHash, scriptHash: scriptHash[0] ?? 0, wif: 0xef }).encode({ type: 'wpkh', hash });
+  return Address({
+    bech32: bech32Hrp,
+    pubKeyHash,
+    scriptHash: scriptHash[0] ?? 0,
+    wif: 0xef,
+  }).encode({ type: 'wpkh', hash });
 }

@@ -17,14 +17,19 @@ export interface LoadedConfig {
 /** `--config`, or `seam.yml` in the working folder, or beside the program. */
 export function configPath(given: string | undefined): string | undefined {
   if (given !== undefined) {
-    if (!existsSync(given)) throw new CommandError(`Cannot read ${given}: there is no such file`, EXIT.config);
+    if (!existsSync(given))
+      throw new CommandError(`Cannot read ${given}: there is no such file`, EXIT.config);
     return resolve(given);
   }
   return [resolve('seam.yml'), join(ROOT, 'seam.yml')].find((path) => existsSync(path));
 }
 
 /** @throws {CommandError} with exit code 78 and all problems */
-export function loadConfig(given: string | undefined, folder: RunFolder, facts: RunFacts): LoadedConfig {
+export function loadConfig(
+  given: string | undefined,
+  folder: RunFolder,
+  facts: RunFacts,
+): LoadedConfig {
   const path = configPath(given);
   const parsed = parsePoolConfig(path === undefined ? null : readYaml(path));
   if (!parsed.ok) throw problemsError(path, parsed.problems);
@@ -36,18 +41,28 @@ export function loadConfig(given: string | undefined, folder: RunFolder, facts: 
     payoutAddress: facts.devchainAddresses[0] ?? '',
   });
   if (!resolved.ok) throw problemsError(path, resolved.problems);
-  return { config: resolved.config, path, isDevchain: resolved.config.chains.some((chain) => chain.isDevchain) };
+  return {
+    config: resolved.config,
+    path,
+    isDevchain: resolved.config.chains.some((chain) => chain.isDevchain),
+  };
 }
 
 function readYaml(path: string): unknown {
   try {
     return parseYaml(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new CommandError(`Cannot read ${path}: ${error instanceof Error ? error.message : 'not YAML'}`, EXIT.config);
+    throw new CommandError(
+      `Cannot read ${path}: ${error instanceof Error ? error.message : 'not YAML'}`,
+      EXIT.config,
+    );
   }
 }
 
 function problemsError(path: string | undefined, problems: readonly string[]): CommandError {
   const list = problems.map((problem) => `  - ${problem}`).join('\n');
-  return new CommandError(`Cannot use ${path ?? 'the default configuration'}:\n${list}`, EXIT.config);
+  return new CommandError(
+    `Cannot use ${path ?? 'the default configuration'}:\n${list}`,
+    EXIT.config,
+  );
 }

@@ -42,21 +42,30 @@ interface Call {
 
 const CALL_TIMEOUT_MS = 10_000;
 
-async function callSocket(socketPath: string, { method = 'GET', path, body }: Call): Promise<unknown> {
+async function callSocket(
+  socketPath: string,
+  { method = 'GET', path, body }: Call,
+): Promise<unknown> {
   const payload = body === undefined ? undefined : JSON.stringify(body);
-  const headers = payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) };
+  const headers =
+    payload === undefined
+      ? {}
+      : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) };
   return await new Promise((resolve, reject) => {
-    const call = request({ socketPath, method, path, headers, timeout: CALL_TIMEOUT_MS }, (answer) => {
-      const parts: Buffer[] = [];
-      answer.on('data', (part: Buffer) => parts.push(part));
-      answer.on('error', reject);
-      answer.on('end', () => {
-        const text = Buffer.concat(parts).toString();
-        const status = answer.statusCode ?? 0;
-        if (status >= 200 && status < 300) resolve(JSON.parse(text));
-        else reject(new CommandError(`Cannot ${method} ${path}: ${status} ${errorText(text)}`));
-      });
-    });
+    const call = request(
+      { socketPath, method, path, headers, timeout: CALL_TIMEOUT_MS },
+      (answer) => {
+        const parts: Buffer[] = [];
+        answer.on('data', (part: Buffer) => parts.push(part));
+        answer.on('error', reject);
+        answer.on('end', () => {
+          const text = Buffer.concat(parts).toString();
+          const status = answer.statusCode ?? 0;
+          if (status >= 200 && status < 300) resolve(JSON.parse(text));
+          else reject(new CommandError(`Cannot ${method} ${path}: ${status} ${errorText(text)}`));
+        });
+      },
+    );
     call.on('timeout', () => call.destroy(new Error('no answer in time')));
     call.on('error', reject);
     call.end(payload);
@@ -72,8 +81,14 @@ function errorText(text: string): string {
 }
 
 /** Asks the first of this host's sockets of a kind (`api`: convergers, `http`: reporters) that answers. */
-export async function callEdge(folder: RunFolder, kind: 'api' | 'http', call: Call): Promise<unknown> {
-  const names = (await readdir(folder.edge).catch(() => [])).filter((name) => new RegExp(`^${kind}\\.\\d+\\.sock$`).test(name));
+export async function callEdge(
+  folder: RunFolder,
+  kind: 'api' | 'http',
+  call: Call,
+): Promise<unknown> {
+  const names = (await readdir(folder.edge).catch(() => [])).filter((name) =>
+    new RegExp(`^${kind}\\.\\d+\\.sock$`).test(name),
+  );
   let lastError: unknown;
   for (const name of names.toSorted()) {
     try {
@@ -83,7 +98,11 @@ export async function callEdge(folder: RunFolder, kind: 'api' | 'http', call: Ca
       lastError = error; // Nobody behind that socket any more.
     }
   }
-  throw new CommandError(`Cannot reach the mesh in ${folder.path}: is it up? (./seam up)`, EXIT.unavailable, { cause: lastError });
+  throw new CommandError(
+    `Cannot reach the mesh in ${folder.path}: is it up? (./seam up)`,
+    EXIT.unavailable,
+    { cause: lastError },
+  );
 }
 
 export async function fetchGroups(folder: RunFolder): Promise<GroupsView> {

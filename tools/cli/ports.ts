@@ -1,6 +1,5 @@
-/** Ports: free ones for ourselves, and who has a taken one. */
+/** Ports that are free for us. */
 import { once } from 'node:events';
-import { readdir, readFile, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 
 /** A port of the loopback that is free now. */
@@ -10,7 +9,8 @@ export async function freePort(): Promise<number> {
   const address = probe.address();
   probe.close();
   await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('Cannot find a free port: the system gave none');
+  if (address === null || typeof address === 'string')
+    throw new Error('Cannot find a free port: the system gave none');
   return address.port;
 }
 
@@ -21,38 +21,4 @@ export async function isPortFree(port: number, host: string): Promise<boolean> {
     probe.once('error', () => resolve(false));
     probe.listen({ port, host, exclusive: true }, () => probe.close(() => resolve(true)));
   });
-}
-
-/** `haproxy (pid 123)`, as far as /proc lets us see. */
-export async function ownerOfPort(port: number): Promise<string> {
-  const inode = await inodeOfListener(port);
-  if (inode === undefined) return 'another process';
-  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    if (await hasSocket(pid, inode)) {
-      const name = await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'a process');
-      return `${name.trim()} (pid ${pid})`;
-    }
-  }
-  return 'a process of another user';
-}
-
-async function inodeOfListener(port: number): Promise<string | undefined> {
-  const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
-  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
-    const lines = (await readFile(table, 'utf8').catch(() => '')).split('\n').slice(1);
-    for (const line of lines) {
-      const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
-      if (local.endsWith(`:${hexPort}`) && state === '0A') return inode; // 0A: LISTEN.
-    }
-  }
-  return undefined;
-}
-
-async function hasSocket(pid: string, inode: string): Promise<boolean> {
-  const names = await readdir(`/proc/${pid}/fd`).catch(() => []);
-  for (const name of names) {
-    const target = await readlink(`/proc/${pid}/fd/${name}`).catch(() => '');
-    if (target === `socket:[${inode}]`) return true;
-  }
-  return false;
 }

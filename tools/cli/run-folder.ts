@@ -58,11 +58,18 @@ export async function writeFacts(folder: RunFolder, value: RunFacts): Promise<vo
 }
 
 /** Makes the folder, its mesh secret and its passwords, where they are not there yet. */
-export async function prepareRunFolder(folder: RunFolder, freePort: () => Promise<number>): Promise<RunFacts> {
-  for (const path of [folder.path, folder.records, folder.helpers, folder.logs, folder.edge]) await mkdir(path, { recursive: true });
+export async function prepareRunFolder(
+  folder: RunFolder,
+  freePort: () => Promise<number>,
+): Promise<RunFacts> {
+  for (const path of [folder.path, folder.records, folder.helpers, folder.logs, folder.edge])
+    await mkdir(path, { recursive: true });
   await chmod(folder.edge, 0o755);
   if (!existsSync(folder.secretFile)) {
-    await writeFile(folder.secretFile, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600, flag: 'wx' });
+    await writeFile(folder.secretFile, `${randomBytes(32).toString('hex')}\n`, {
+      mode: 0o600,
+      flag: 'wx',
+    });
   }
   const known = readFacts(folder);
   if (known !== undefined) return known;

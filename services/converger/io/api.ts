@@ -75,13 +75,11 @@ function addRoutes(app: FastifyInstance, options: ApiOptions): void {
       return await reply.code(404).send(unknownGroup(group, options));
     const parsed = wish.safeParse(request.body);
     if (!parsed.success) {
-      return await reply
-        .code(400)
-        .send({
-          error: parsed.error.issues
-            .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
-            .join('; '),
-        });
+      return await reply.code(400).send({
+        error: parsed.error.issues
+          .map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
+          .join('; '),
+      });
     }
     try {
       await options.desired.set(group, parsed.data.desired, options.nowMs());

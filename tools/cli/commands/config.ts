@@ -25,7 +25,9 @@ const NO_FACTS: RunFacts = {
 export async function configCheck(options: Options): Promise<void> {
   const folder = runFolder(options.runDir);
   const { path, isDevchain } = loadConfig(options.config, folder, readFacts(folder) ?? NO_FACTS);
-  progress(`${path ?? 'the default configuration'} is fine${isDevchain ? ' (devchain: not real coins)' : ''}`);
+  progress(
+    `${path ?? 'the default configuration'} is fine${isDevchain ? ' (devchain: not real coins)' : ''}`,
+  );
 }
 
 export async function configPrint(options: Options): Promise<void> {
@@ -37,8 +39,12 @@ export async function configPrint(options: Options): Promise<void> {
 export async function configApply(options: Options): Promise<void> {
   const folder = runFolder(options.runDir);
   const facts = readFacts(folder);
-  if (facts === undefined) throw new CommandError(`Cannot apply: ${folder.path} was never up`, EXIT.unavailable);
+  if (facts === undefined)
+    throw new CommandError(`Cannot apply: ${folder.path} was never up`, EXIT.unavailable);
   const loaded = loadConfig(options.config, folder, facts);
-  const configVersion = await configureMesh({ folder, facts, loaded, version: version() }, { dropsOverrides: true });
+  const configVersion = await configureMesh(
+    { folder, facts, loaded, version: version() },
+    { dropsOverrides: true },
+  );
   progress(`configuration version ${configVersion} is stored; services read it when they start`);
 }

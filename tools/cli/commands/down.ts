@@ -1,5 +1,5 @@
 /** `seam down`: ends what `seam up` started in this run folder, and nothing else. */
-import { listRecords } from '#libs/runtime/process-records.ts';
+import { listRecords, type ProcessRecord } from '#libs/runtime/process-records.ts';
 import { stopProcess } from '#tools/launcher/helper-process.ts';
 import { type RunFolder, runFolder } from '../run-folder.ts';
 import { progress } from '../terminal.ts';
@@ -29,8 +29,9 @@ export async function down(options: DownOptions): Promise<void> {
 async function stopLeftOvers(folder: RunFolder): Promise<void> {
   const helpers = { records: folder.helpers, logs: folder.logs };
   const services = { records: folder.records, logs: folder.logs };
-  const of = async (pattern: RegExp) => (await listRecords(helpers)).filter((record) => pattern.test(record.name));
-  const stop = async (records: Awaited<ReturnType<typeof of>>, at = helpers) =>
+  const of = async (pattern: RegExp) =>
+    (await listRecords(helpers)).filter((record) => pattern.test(record.name));
+  const stop = async (records: readonly ProcessRecord[], at = helpers) =>
     void (await Promise.all(records.map((record) => stopProcess(at, record, 'SIGTERM', 15_000))));
   await stop(await of(/^(converger|demo-miner)/));
   await stop(await of(/^haproxy/));

@@ -8,7 +8,15 @@ const EVERY_MS = 1_000;
 
 const poolView = z.object({
   chains: z.array(
-    z.object({ chain: z.string(), miners: z.number(), hashrateHps: z.object({ '1m': z.number() }).loose(), shares: z.number(), blocks: z.number() }).loose(),
+    z
+      .object({
+        chain: z.string(),
+        miners: z.number(),
+        hashrateHps: z.object({ '1m': z.number() }).loose(),
+        shares: z.number(),
+        blocks: z.number(),
+      })
+      .loose(),
   ),
 });
 
@@ -20,7 +28,14 @@ export async function liveLine(folder: RunFolder, signal: AbortSignal): Promise<
     process.stderr.write(`\r\x1b[K${text}`);
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, EVERY_MS);
-      signal.addEventListener('abort', () => { clearTimeout(timer); resolve(undefined); }, { once: true });
+      signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer);
+          resolve(undefined);
+        },
+        { once: true },
+      );
     });
   }
   process.stderr.write('\n');
@@ -30,7 +45,10 @@ async function describe(folder: RunFolder): Promise<string> {
   try {
     const { chains } = poolView.parse(await callEdge(folder, 'http', { path: '/api/v1/pool' }));
     return chains
-      .map(({ chain, miners, hashrateHps, shares, blocks }) => `${chain}: ${miners} miners  ${formatHashrate(hashrateHps['1m'])}  ${shares} shares  ${blocks} blocks`)
+      .map(
+        ({ chain, miners, hashrateHps, shares, blocks }) =>
+          `${chain}: ${miners} miners  ${formatHashrate(hashrateHps['1m'])}  ${shares} shares  ${blocks} blocks`,
+      )
       .join('   ');
   } catch {
     return 'waiting for a reporter ...';

@@ -2,7 +2,15 @@
 import { z } from 'zod';
 import { callEdge, fetchGroups } from '../operator-api.ts';
 import { runFolder } from '../run-folder.ts';
-import { CommandError, EXIT, formatAge, formatHashrate, formatTable, printJson, progress } from '../terminal.ts';
+import {
+  CommandError,
+  EXIT,
+  formatAge,
+  formatHashrate,
+  formatTable,
+  printJson,
+  progress,
+} from '../terminal.ts';
 
 interface Options {
   readonly runDir?: string;
@@ -12,14 +20,24 @@ interface Options {
 export async function printGroups(options: Options): Promise<void> {
   const { groups } = await fetchGroups(runFolder(options.runDir));
   if (options.json === true) return printJson({ groups });
-  const rows = groups.map(({ group, serving, desired, source, plan }) => [group, serving, desired, source, plan.map((step) => step.kind).join(' ')]);
+  const rows = groups.map(({ group, serving, desired, source, plan }) => [
+    group,
+    serving,
+    desired,
+    source,
+    plan.map((step) => step.kind).join(' '),
+  ]);
   process.stdout.write(`${formatTable(['GROUP', 'SERVING', 'DESIRED', 'SET BY', 'PLAN'], rows)}\n`);
 }
 
 /** Sets the wish and shows how it comes true. */
 export async function scale(group: string, count: string, options: Options): Promise<void> {
   const desired = Number(count);
-  if (!Number.isInteger(desired) || desired < 0) throw new CommandError(`Cannot scale ${group} to ${count}: it must be a whole number`, EXIT.usage);
+  if (!Number.isInteger(desired) || desired < 0)
+    throw new CommandError(
+      `Cannot scale ${group} to ${count}: it must be a whole number`,
+      EXIT.usage,
+    );
   const folder = runFolder(options.runDir);
   await callEdge(folder, 'api', { method: 'PUT', path: `/v1/groups/${group}`, body: { desired } });
   let said = '';
@@ -34,40 +52,84 @@ export async function scale(group: string, count: string, options: Options): Pro
   if (options.json === true) printJson({ group, desired });
 }
 
-const worker = z.object({
-  worker: z.string(),
-  hashrateHps: z.object({ '1m': z.number(), '1h': z.number() }).loose(),
-  shares: z.number(),
-  lastShareMs: z.number(),
-}).loose();
+const worker = z
+  .object({
+    worker: z.string(),
+    hashrateHps: z.object({ '1m': z.number(), '1h': z.number() }).loose(),
+    shares: z.number(),
+    lastShareMs: z.number(),
+  })
+  .loose();
 
 export async function printWorkers(options: Options): Promise<void> {
   const answer = await callEdge(runFolder(options.runDir), 'http', { path: '/api/v1/workers' });
   if (options.json === true) return printJson(answer);
   const { workers } = z.object({ workers: z.array(worker) }).parse(answer);
   const nowMs = Date.now();
-  const rows = workers.map((one) => [one.worker, formatHashrate(one.hashrateHps['1m']), formatHashrate(one.hashrateHps['1h']), one.shares, `${formatAge(nowMs - one.lastShareMs)} ago`]);
-  process.stdout.write(`${formatTable(['WORKER', '1 MIN', '1 HOUR', 'SHARES', 'LAST SHARE'], rows)}\n`);
+  const rows = workers.map((one) => [
+    one.worker,
+    formatHashrate(one.hashrateHps['1m']),
+    formatHashrate(one.hashrateHps['1h']),
+    one.shares,
+    `${formatAge(nowMs - one.lastShareMs)} ago`,
+  ]);
+  process.stdout.write(
+    `${formatTable(['WORKER', '1 MIN', '1 HOUR', 'SHARES', 'LAST SHARE'], rows)}\n`,
+  );
 }
 
-const block = z.object({ chain: z.string(), height: z.number(), hash: z.string(), worker: z.string(), state: z.string(), timeMs: z.number() }).loose();
+const block = z
+  .object({
+    chain: z.string(),
+    height: z.number(),
+    hash: z.string(),
+    worker: z.string(),
+    state: z.string(),
+    timeMs: z.number(),
+  })
+  .loose();
 
 export async function printBlocks(options: Options): Promise<void> {
   const answer = await callEdge(runFolder(options.runDir), 'http', { path: '/api/v1/blocks' });
   if (options.json === true) return printJson(answer);
   const { blocks } = z.object({ blocks: z.array(block) }).parse(answer);
   const nowMs = Date.now();
-  const rows = blocks.map((one) => [one.chain, one.height, one.state, one.worker, `${formatAge(nowMs - one.timeMs)} ago`, one.hash]);
-  process.stdout.write(`${formatTable(['CHAIN', 'HEIGHT', 'STATE', 'WORKER', 'FOUND', 'HASH'], rows)}\n`);
+  const rows = blocks.map((one) => [
+    one.chain,
+    one.height,
+    one.state,
+    one.worker,
+    `${formatAge(nowMs - one.timeMs)} ago`,
+    one.hash,
+  ]);
+  process.stdout.write(
+    `${formatTable(['CHAIN', 'HEIGHT', 'STATE', 'WORKER', 'FOUND', 'HASH'], rows)}\n`,
+  );
 }
 
-const client = z.object({ conn: z.string(), worker: z.string(), server: z.string(), frontend: z.string(), sinceMs: z.number() }).loose();
+const client = z
+  .object({
+    conn: z.string(),
+    worker: z.string(),
+    server: z.string(),
+    frontend: z.string(),
+    sinceMs: z.number(),
+  })
+  .loose();
 
 export async function printClients(options: Options): Promise<void> {
   const answer = await callEdge(runFolder(options.runDir), 'api', { path: '/v1/clients' });
   if (options.json === true) return printJson(answer);
   const { clients } = z.object({ clients: z.array(client) }).parse(answer);
   const nowMs = Date.now();
-  const rows = clients.map((one) => [one.conn, one.worker, one.frontend, one.server, formatAge(nowMs - one.sinceMs)]);
-  process.stdout.write(`${formatTable(['CONNECTION', 'WORKER', 'FRONTEND', 'SERVER', 'SINCE'], rows)}\n`);
+  const rows = clients.map((one) => [
+    one.conn,
+    one.worker,
+    one.frontend,
+    one.server,
+    formatAge(nowMs - one.sinceMs),
+  ]);
+  process.stdout.write(
+    `${formatTable(['CONNECTION', 'WORKER', 'FRONTEND', 'SERVER', 'SINCE'], rows)}\n`,
+  );
 }

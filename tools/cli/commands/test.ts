@@ -3,7 +3,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
-import { ensurePrograms, HAPROXY, installMissing, LITECOIND, type Program, REDIS } from '../debian-packages.ts';
+import {
+  ensurePrograms,
+  HAPROXY,
+  installMissing,
+  LITECOIND,
+  type Program,
+  REDIS,
+} from '../debian-packages.ts';
 import { ROOT } from '../run-folder.ts';
 import { EXIT, progress } from '../terminal.ts';
 
@@ -39,7 +46,9 @@ export async function test(paths: readonly string[]): Promise<void> {
   const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
   if (paths.length === 0) for (const gate of GATES) await runGate(gate, counts);
   await runVitest(paths, counts);
-  process.stdout.write(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`);
+  process.stdout.write(
+    `\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`,
+  );
   process.exit(counts.failed === 0 ? EXIT.ok : EXIT.failed);
 }
 
@@ -77,7 +86,8 @@ class CountingReporter implements Reporter {
     const skipped: string[] = [];
     for (const module of modules) {
       // A file that cannot be loaded has no cases, and is a failure of its own.
-      if (module.state() === 'failed' && [...module.children.allTests()].length === 0) this.#counts.failed += 1;
+      if (module.state() === 'failed' && [...module.children.allTests()].length === 0)
+        this.#counts.failed += 1;
       for (const one of module.children.allTests()) this.#count(one, skipped);
     }
     this.#counts.failed += errors.length;
@@ -91,7 +101,9 @@ class CountingReporter implements Reporter {
     else {
       this.#counts.skipped += 1;
       const note = result.state === 'skipped' ? result.note : undefined;
-      skipped.push(`${one.module.relativeModuleId} > ${one.fullName}: ${note ?? 'no reason was given'}`);
+      skipped.push(
+        `${one.module.relativeModuleId} > ${one.fullName}: ${note ?? 'no reason was given'}`,
+      );
     }
   }
 }

@@ -1,11 +1,18 @@
 /** `seam up`: brings up the whole mesh on this host and stays with it, or leaves it behind with `--detach`. */
 import { join } from 'node:path';
 import { inheritedEnvironment } from '#libs/runtime/inherited-environment.ts';
-import { isAlive, launchProcess, listRecords, type ProcessFolder, type ProcessRecord } from '#libs/runtime/process-records.ts';
+import {
+  isAlive,
+  launchProcess,
+  listRecords,
+  type ProcessFolder,
+  type ProcessRecord,
+} from '#libs/runtime/process-records.ts';
+import { ownerOfPort } from '#libs/runtime/port-owner.ts';
 import { type ProgressLine, readProgress } from '#tools/launcher/progress-file.ts';
 import { ensurePrograms, HAPROXY, REDIS } from '../debian-packages.ts';
 import { configPath, loadConfig } from '../load-config.ts';
-import { freePort, isPortFree, ownerOfPort } from '../ports.ts';
+import { freePort, isPortFree } from '../ports.ts';
 import { prepareRunFolder, ROOT, type RunFolder, runFolder } from '../run-folder.ts';
 import { CommandError, EXIT, progress } from '../terminal.ts';
 import { version } from '../version.ts';
@@ -33,7 +40,11 @@ export async function up(options: UpOptions): Promise<void> {
     const { http, listeners } = loaded.config;
     const helpers = await livingHelpers(folder);
     if (!helpers.some((record) => record.name === 'haproxy')) {
-      await checkPorts([...listeners.map(({ port }) => [port, '0.0.0.0'] as const), [http.port, '0.0.0.0'], [http.operatorPort, '127.0.0.1']]);
+      await checkPorts([
+        ...listeners.map(({ port }) => [port, '0.0.0.0'] as const),
+        [http.port, '0.0.0.0'],
+        [http.operatorPort, '127.0.0.1'],
+      ]);
     }
     await startLauncher(folder, options);
   } else progress('the mesh is already up');
@@ -57,12 +68,16 @@ export async function livingLauncher(folder: RunFolder): Promise<ProcessRecord |
   return (await livingHelpers(folder)).find((record) => record.name === LAUNCHER);
 }
 
-async function checkPorts(ports: readonly (readonly [port: number, host: string])[]): Promise<void> {
+async function checkPorts(
+  ports: readonly (readonly [port: number, host: string])[],
+): Promise<void> {
   const problems: string[] = [];
   for (const [port, host] of ports) {
-    if (!(await isPortFree(port, host))) problems.push(`port ${port} is taken by ${await ownerOfPort(port)}`);
+    if (!(await isPortFree(port, host)))
+      problems.push(`port ${port} is taken by ${await ownerOfPort(port)}`);
   }
-  if (problems.length > 0) throw new CommandError(`Cannot come up: ${problems.join('; ')}`, EXIT.config);
+  if (problems.length > 0)
+    throw new CommandError(`Cannot come up: ${problems.join('; ')}`, EXIT.config);
 }
 
 async function startLauncher(folder: RunFolder, options: UpOptions): Promise<void> {
@@ -79,16 +94,19 @@ async function startLauncher(folder: RunFolder, options: UpOptions): Promise<voi
       command: process.execPath,
       args: [
         join(ROOT, 'tools', 'launcher', 'main.ts'),
-        '--run-dir', folder.path,
+        '--run-dir',
+        folder.path,
         ...(path === undefined ? [] : ['--config', path]),
-        '--miners', options.miners,
+        '--miners',
+        options.miners,
       ],
       env: inheritedEnvironment(),
       cwd: folder.path,
     },
     Date.now(),
   );
-  if (record === undefined) throw new CommandError('Cannot start the launcher: somebody else starts it right now');
+  if (record === undefined)
+    throw new CommandError('Cannot start the launcher: somebody else starts it right now');
   progress(`starting in ${folder.path}`);
 }
 
@@ -105,7 +123,8 @@ async function followProgress(folder: RunFolder): Promise<void> {
       throw new CommandError(`${failed.failed}\n  logs: ${folder.logs}`, failed.exitCode);
     }
     if (lines.some((line) => 'ready' in line)) return;
-    if ((await livingLauncher(folder)) === undefined) throw new CommandError(`The launcher ended: look into ${join(folder.logs, 'launcher.log')}`);
+    if ((await livingLauncher(folder)) === undefined)
+      throw new CommandError(`The launcher ended: look into ${join(folder.logs, 'launcher.log')}`);
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
@@ -128,7 +147,14 @@ async function stayWith(folder: RunFolder): Promise<void> {
   while (!stop.signal.aborted && (await livingLauncher(folder)) !== undefined) {
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, 500);
-      stop.signal.addEventListener('abort', () => { clearTimeout(timer); resolve(undefined); }, { once: true });
+      stop.signal.addEventListener(
+        'abort',
+        () => {
+          clearTimeout(timer);
+          resolve(undefined);
+        },
+        { once: true },
+      );
     });
   }
   await line;
