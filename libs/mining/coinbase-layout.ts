@@ -57,10 +57,8 @@ export function coinbaseOf(
   extranonce2: Uint8Array,
   ownerScript?: Uint8Array,
 ): Uint8Array {
-  if (
-    extranonce1.length !== layout.extranonce1Size ||
-    extranonce2.length !== layout.extranonce2Size
-  ) {
+  // Only the sum counts: a miner that can do 4 bytes only has its extranonce1 padded.
+  if (extranonce1.length + extranonce2.length !== layout.extranonce1Size + layout.extranonce2Size) {
     throw new RangeError(
       `Cannot build coinbase: extranonces have ${extranonce1.length} and ${extranonce2.length} bytes`,
     );

@@ -1,0 +1,205 @@
+/** Several servers, a Redis that forgets by time, miners that come, go, move and resume: no two sessions share a value. */
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ExtranonceAllocator, type ExtranonceLimits } from './extranonce.ts';
+
+const MINUTE = 60_000;
+const TTL_MS = 30 * MINUTE;
+const SERVERS = 3;
+const LIMITS: ExtranonceLimits = {
+  prefixUsableMs: 25 * MINUTE,
+  resumeMs: 10 * MINUTE,
+  spareValues: 300,
+  prefixesMax: 3,
+};
+
+interface Live {
+  readonly value: number;
+  server: number;
+}
+
+interface Closed {
+  readonly value: number;
+  readonly atMs: number;
+  readonly by: ExtranonceAllocator;
+}
+
+const action = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant('connect' as const),
+      server: fc.nat(SERVERS - 1),
+      count: fc.integer({ min: 1, max: 150 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('close' as const),
+      pick: fc.nat(),
+      count: fc.integer({ min: 1, max: 100 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('move' as const),
+      pick: fc.nat(),
+      server: fc.nat(SERVERS - 1),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('resume' as const),
+      pick: fc.nat(),
+      server: fc.nat(SERVERS - 1),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('wait' as const),
+      minutes: fc.integer({ min: 1, max: 12 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('die' as const), server: fc.nat(SERVERS - 1) }),
+  },
+);
+
+type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;
+
+/** The world: what servers do with an allocator, as services/stratum-server does it, and what Redis knows. */
+class World {
+  nowMs = 0;
+  readonly leases = new Map<number, { owner: object; untilMs: number }>();
+  /** Values resumed on another server than the one that closed them. */
+  readonly resumedElsewhere = new Set<number>();
+  readonly live: Live[] = [];
+  readonly closed: Closed[] = [];
+  readonly servers: ExtranonceAllocator[] = Array.from(
+    { length: SERVERS },
+    () => new ExtranonceAllocator(LIMITS),
+  );
+  #nextPrefix = 0;
+
+  server(index: number): ExtranonceAllocator {
+    const server = this.servers[index];
+    if (server === undefined) throw new Error(`no server ${index}`);
+    return server;
+  }
+
+  /** What each server does every minute. */
+  maintain(): void {
+    for (const server of this.servers) {
+      this.#renew(server);
+      for (const value of server.rested(this.nowMs)) {
+        if (this.resumedElsewhere.has(value)) server.move(value);
+        else server.free(value);
+      }
+      for (let wanted = server.prefixesWanted(this.nowMs); wanted > 0; wanted -= 1)
+        this.#take(server);
+      server.surplus(this.nowMs);
+    }
+  }
+
+  #renew(server: ExtranonceAllocator): void {
+    const { own, foreign } = server.prefixesToRenew();
+    for (const prefix of own) {
+      const lease = this.leases.get(prefix);
+      if (lease === undefined || lease.untilMs <= this.nowMs || lease.owner !== server)
+        server.lose(prefix);
+      else {
+        lease.untilMs = this.nowMs + TTL_MS;
+        server.confirm(prefix, this.nowMs);
+      }
+    }
+    for (const prefix of foreign) {
+      const lease = this.leases.get(prefix);
+      if (lease !== undefined && lease.untilMs > this.nowMs) lease.untilMs = this.nowMs + TTL_MS;
+    }
+  }
+
+  /** Of six prefixes the next one that is not leased: so few that they come round again. */
+  #take(server: ExtranonceAllocator): void {
+    for (let tries = 0; tries < 6; tries += 1) {
+      const prefix = this.#nextPrefix;
+      this.#nextPrefix = (this.#nextPrefix + 1) % 6;
+      const lease = this.leases.get(prefix);
+      if (lease !== undefined && lease.untilMs > this.nowMs) continue;
+      this.leases.set(prefix, { owner: server, untilMs: this.nowMs + TTL_MS });
+      for (const value of this.resumedElsewhere)
+        if (value >>> 8 === prefix) this.resumedElsewhere.delete(value);
+      server.confirm(prefix, this.nowMs);
+      return;
+    }
+  }
+}
+
+function apply(world: World, step: Action): void {
+  switch (step.kind) {
+    case 'connect':
+      for (let count = 0; count < step.count; count += 1) {
+        const value = world.server(step.server).allocate(world.nowMs);
+        if (value !== undefined) world.live.push({ value, server: step.server });
+      }
+      return;
+    case 'close':
+      for (let count = 0; count < step.count && world.live.length > 0; count += 1) {
+        const [gone] = world.live.splice(step.pick % world.live.length, 1);
+        if (gone === undefined) return;
+        world.server(gone.server).close(gone.value, world.nowMs);
+        world.closed.push({ value: gone.value, atMs: world.nowMs, by: world.server(gone.server) });
+      }
+      return;
+    case 'move': {
+      const session = world.live[step.pick % Math.max(1, world.live.length)];
+      if (session === undefined || session.server === step.server) return;
+      world.server(session.server).move(session.value);
+      session.server = step.server;
+      expect(world.server(step.server).adopt(session.value)).toBe(true);
+      return;
+    }
+    case 'resume': {
+      const [back] = world.closed.splice(step.pick % Math.max(1, world.closed.length), 1);
+      if (back === undefined || world.nowMs - back.atMs >= LIMITS.resumeMs) return;
+      if (!world.server(step.server).adopt(back.value)) return;
+      if (back.by !== world.server(step.server)) world.resumedElsewhere.add(back.value);
+      world.live.push({ value: back.value, server: step.server });
+      return;
+    }
+    case 'wait':
+      for (let minute = 0; minute < step.minutes; minute += 1) {
+        world.nowMs += MINUTE;
+        world.maintain();
+      }
+      return;
+    case 'die': {
+      // Its sessions open on the others, with their capsules; a new process takes its place.
+      world.servers[step.server] = new ExtranonceAllocator(LIMITS);
+      for (const session of world.live.filter(({ server }) => server === step.server)) {
+        session.server = (step.server + 1) % SERVERS;
+        expect(world.server(session.server).adopt(session.value)).toBe(true);
+      }
+      return;
+    }
+  }
+}
+
+test('no two living sessions have the same extranonce1', () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 60 }), (steps) => {
+      const world = new World();
+      world.maintain();
+      for (const step of steps) {
+        apply(world, step);
+        const values = world.live.map(({ value }) => value);
+        expect(new Set(values).size).toBe(values.length);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
