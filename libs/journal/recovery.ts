@@ -77,14 +77,16 @@ async function scanSegment(
   const { size: bytes, mtimeMs } = await stat(path);
   await using file = await open(path, 'r');
   await refuseForeign(file, path, firstIndex, journalId);
+  const changedMs = Math.floor(mtimeMs);
+  if (bytes < SEGMENT_HEADER_BYTES)
+    return { path, firstIndex, endIndex: firstIndex, bytes, goodBytes: 0, changedMs };
   let endIndex = firstIndex;
   const { offset } = await walkFrames(file, SEGMENT_HEADER_BYTES, bytes, ({ payload }) => {
     noteCandidate(candidates, payload, endIndex);
     endIndex += 1;
     return true;
   });
-  const goodBytes = bytes < SEGMENT_HEADER_BYTES ? 0 : offset;
-  return { path, firstIndex, endIndex, bytes, goodBytes, changedMs: Math.floor(mtimeMs) };
+  return { path, firstIndex, endIndex, bytes, goodBytes: offset, changedMs };
 }
 
 /** @throws {JournalError} `bad_format` for a segment of another format or journal: never to be cut or removed */
