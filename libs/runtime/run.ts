@@ -238,7 +238,7 @@ class Process {
 
   /** First signal: drain, then stop. Second: stop now. */
   async #end(acquired: AsyncDisposableStack, isImpatient: boolean): Promise<void> {
-    if (isImpatient) return void (await this.#stop(acquired));
+    if (isImpatient) return await this.#stop(acquired);
     this.#isEnding = true;
     this.#readiness = { isReady: false, reason: 'draining' };
     if (this.#registry !== undefined)

@@ -59,7 +59,10 @@ function sendSample(
     String(value).replace(/[^A-Za-z0-9_-]/g, '_'),
   );
   const key = [sample.metricName ?? name, ...labels].join('.');
-  if (!isCounter) return void client.gauge(key, sample.value);
+  if (!isCounter) {
+    client.gauge(key, sample.value);
+    return;
+  }
   const grown = sample.value - (lastCounts.get(key) ?? 0);
   lastCounts.set(key, sample.value);
   if (grown > 0) client.increment(key, grown);
