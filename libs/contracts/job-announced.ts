@@ -22,6 +22,11 @@ export const jobAnnounced = defineTopic(
       .int()
       .min(0)
       .describe('[ms] when this jobmanager became ready: the oldest one is followed'),
+    tipAgeMs: z
+      .int()
+      .min(0)
+      .optional()
+      .describe('[ms] since a node last confirmed the tip; more than 0 while no node answers'),
     refused: z
       .array(hexOf(32))
       .max(16)
