@@ -134,8 +134,8 @@ export function describeBus(name: string, createRig: () => Promise<BusRig>): voi
         await heard(client.bus, silent.bus);
         server.bus.publish(note, 'ltc', { text: '', n: 3 });
         silent.bus.publish(note, 'ltc', { text: '', n: 4 });
-        await waitFor(() => late.seen.length === 2);
-        assert.sameMembers(late.numbers(), [3, 4]);
+        await waitFor(() => late.numbers().includes(3) && late.numbers().includes(4));
+        assert.notInclude(late.numbers(), 1);
         assert.deepEqual(
           late.gaps.map(({ id }) => id),
           ['jobmanager-1'],

@@ -3,7 +3,6 @@ import { type MessageOf, subjectOf, type Topic } from '#libs/contracts/define.ts
 import type { Origin, Subscription } from './bus.ts';
 import type { BusMetrics } from './bus-metrics.ts';
 import type { Complaints } from './complaints.ts';
-import { WireError } from './errors.ts';
 import { decodeBody, decodePublication, type Frames, type Publication } from './frame.ts';
 import { SequenceTracker } from './sequence-tracker.ts';
 
@@ -65,10 +64,8 @@ export class Subscriptions {
   receive(frames: Frames, peer: Origin['peer']): void {
     try {
       const publication = decodePublication(frames);
-      if (publication.header.bootId !== peer.bootId) {
-        throw new WireError('bad_frames', 4, `of boot ${publication.header.bootId}`);
-      }
-      this.#dispatch(publication, peer);
+      // Another process may have the port of a dead one: nobody's fault, and not for us.
+      if (publication.header.bootId === peer.bootId) this.#dispatch(publication, peer);
     } catch (error) {
       this.#complaints.malformed('unknown', peer.bootId, error);
     }

@@ -22,7 +22,7 @@ interface Admission {
 }
 
 const admissions = new Set<Admission>();
-let handler: Reply | undefined;
+let handler: { readonly socket: Reply; readonly bound: Promise<void> } | undefined;
 
 /**
  * Lets the clients of these keys in to sockets made with `curveServerOptions(meshKeys)`, and nobody else. A refused
@@ -46,18 +46,20 @@ export async function ensureZap(meshKeys: MeshKeys, sink: RefusalSink): Promise<
   return { [Symbol.dispose]: () => leave(admission) };
 }
 
+/** Resolves when the handler answers; callers at the same time wait for the same one. */
 async function startHandler(): Promise<void> {
-  if (handler !== undefined) return;
-  const socket = new Reply({ linger: 0 });
-  handler = socket; // Before the first await: a second caller finds it.
+  if (handler === undefined) {
+    const socket = new Reply({ linger: 0 });
+    handler = { socket, bound: bindHandler(socket) };
+  }
+  const { socket, bound } = handler;
   try {
-    await bindHandler(socket);
+    await bound;
   } catch (error) {
-    handler = undefined;
+    if (handler?.socket === socket) handler = undefined;
     socket.close();
     throw error;
   }
-  void answerAll(socket);
 }
 
 /** The name of a handler just closed is free only when libzmq's reaper was there. */
@@ -65,6 +67,7 @@ async function bindHandler(socket: Reply): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       socket.bindSync(ENDPOINT);
+      void answerAll(socket);
       return;
     } catch (error) {
       if (!isAddressInUse(error) || attempt >= 200) throw error;
@@ -76,7 +79,7 @@ async function bindHandler(socket: Reply): Promise<void> {
 function leave(admission: Admission): void {
   admissions.delete(admission);
   if (admissions.size > 0) return;
-  handler?.close();
+  handler?.socket.close();
   handler = undefined;
 }
 

@@ -92,10 +92,10 @@ class ZeromqTransport implements Transport {
       new Router({ ...bound, sendHighWaterMark: RPC_HIGH_WATER, mandatory: true }),
       close,
     );
-    watchRefusals(pub, options);
-    watchRefusals(router, options);
     const pubPort = await bindInRange(pub, bindAddress, portRange);
     const rpcPort = await bindInRange(router, bindAddress, portRange);
+    watchRefusals(pub, options);
+    watchRefusals(router, options);
     return new ZeromqTransport(options, { pub, router, pubPort, rpcPort, owned: acquired.move() });
   }
 

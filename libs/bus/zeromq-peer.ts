@@ -47,7 +47,7 @@ export class ZeromqPeer implements Channel {
     this.#pub = new Reconnecting({
       create: options.createSubscriber,
       endpoint: options.pubEndpoint,
-      onOpened: (subscriber) => subscriber.subscribe(...options.prefixes),
+      onOpened: (subscriber) => this.#subscribeAll(subscriber),
       onBroken: () => undefined, // The publisher's next sequence tells what was missed.
       onMessage: (frames) => events.onPublication(frames),
     });
@@ -88,6 +88,11 @@ export class ZeromqPeer implements Channel {
   #openRpc(dealer: Dealer): void {
     this.#queue = this.#options.createQueue((frames) => dealer.send([...frames]));
     this.#options.events.onOpened();
+  }
+
+  #subscribeAll(subscriber: Subscriber): void {
+    const { prefixes } = this.#options;
+    if (prefixes.size > 0) subscriber.subscribe(...prefixes); // Without arguments it would mean everything.
   }
 
   #breakRpc(): void {
