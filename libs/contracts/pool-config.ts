@@ -140,6 +140,16 @@ export const poolConfig = z.object({
         .default(30_000)
         .describe('[ms] a connection that never subscribes is closed'),
       connectionsMax: z.int().min(16).default(9_000).describe('per socket-frontend'),
+      connectionsPerAddressMax: z
+        .int()
+        .min(1)
+        .default(10_000)
+        .describe('at once from one address, at HAProxy: a farm is one address'),
+      connectionRatePerAddressMax: z
+        .int()
+        .min(1)
+        .default(10_000)
+        .describe('from one address within 10 s, at HAProxy'),
     })
     .prefault({}),
   journal: z

@@ -87,7 +87,7 @@ const SETTINGS = {
 
 describe.each(vectors.blocks)('$name', ({ hex, height, hash }) => {
   const block = parseBlock(bytesFromHex(hex));
-  const { layout, extranonce1, extranonce2, scriptSig } = dissect(block);
+  const { layout, extranonce1, extranonce2 } = dissect(block);
 
   test('is rebuilt byte for byte from template-like parts', () => {
     const template = templateOf(block, height, layout);

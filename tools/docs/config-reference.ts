@@ -17,9 +17,12 @@ interface JsonSchema {
 }
 
 function kindOf(schema: JsonSchema): string {
-  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
+  if (schema.enum !== undefined)
+    return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
   const range =
-    schema.minimum !== undefined || schema.maximum !== undefined ? ` ${schema.minimum ?? '…'} – ${schema.maximum ?? '…'}` : '';
+    schema.minimum !== undefined || schema.maximum !== undefined
+      ? ` ${schema.minimum ?? '…'} – ${schema.maximum ?? '…'}`
+      : '';
   return `${String(schema.type ?? 'any')}${range}`;
 }
 

@@ -6,9 +6,10 @@ import { configReference } from './config-reference.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 
 /** Each generated file with what it should say; `undefined` parts of a file are written by hand. */
-const REFERENCES: readonly { readonly path: string; readonly render: (current: string) => string }[] = [
-  { path: 'docs/config.md', render: () => configReference() },
-];
+const REFERENCES: readonly {
+  readonly path: string;
+  readonly render: (current: string) => string;
+}[] = [{ path: 'docs/config.md', render: () => configReference() }];
 
 function main(isCheck: boolean): number {
   let stale = 0;

@@ -70,7 +70,9 @@ export class HelperProcess {
     try {
       await this.#ensure(Date.now());
     } catch (error) {
-      this.#options.say(`${this.name}: ${error instanceof Error ? error.message : 'cannot be started'}`);
+      this.#options.say(
+        `${this.name}: ${error instanceof Error ? error.message : 'cannot be started'}`,
+      );
     } finally {
       this.#isBusy = false;
     }
@@ -116,10 +118,12 @@ export async function stopProcess(
 ): Promise<void> {
   await signalProcess(record, signal);
   const endMs = Date.now() + graceMs;
-  while ((await isAlive(record, Date.now())) && Date.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 50));
+  while ((await isAlive(record, Date.now())) && Date.now() < endMs)
+    await new Promise((resolve) => setTimeout(resolve, 50));
   if (await isAlive(record, Date.now())) {
     await signalProcess(record, 'SIGKILL');
-    while (await isAlive(record, Date.now())) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (await isAlive(record, Date.now()))
+      await new Promise((resolve) => setTimeout(resolve, 20));
   }
   await forgetRecord(folder, record);
 }

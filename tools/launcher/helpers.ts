@@ -19,13 +19,29 @@ function program(command: string): string {
   return path;
 }
 
-function launch(world: LauncherWorld, name: string, command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): ProcessLaunch {
+function launch(
+  world: LauncherWorld,
+  name: string,
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): ProcessLaunch {
   const { version, folder } = world;
-  return { name, group: 'helpers', version, command, args, env: { ...inheritedEnvironment(), ...env }, cwd: folder.path };
+  return {
+    name,
+    group: 'helpers',
+    version,
+    command,
+    args,
+    env: { ...inheritedEnvironment(), ...env },
+    cwd: folder.path,
+  };
 }
 
 export function redisLaunch(world: LauncherWorld): ProcessLaunch {
-  return launch(world, 'redis', program('redis-server'), [join(world.folder.path, 'redis', 'redis.conf')]);
+  return launch(world, 'redis', program('redis-server'), [
+    join(world.folder.path, 'redis', 'redis.conf'),
+  ]);
 }
 
 /** Books need the append-only file at every write; batches of one second make that cheap. */
@@ -48,28 +64,46 @@ export function devchainLaunch(world: LauncherWorld): ProcessLaunch {
   const { folder, facts } = world;
   return launch(world, 'devchain', process.execPath, [
     join(ROOT, 'tools', 'devchain', 'main.ts'),
-    '--folder', join(folder.path, 'devchain'),
-    '--rpc-port', String(facts.devchainRpcPort),
-    '--zmq-port', String(facts.devchainZmqPort),
-    '--user', 'seam',
-    '--password-file', join(folder.path, 'devchain', 'password'),
+    '--folder',
+    join(folder.path, 'devchain'),
+    '--rpc-port',
+    String(facts.devchainRpcPort),
+    '--zmq-port',
+    String(facts.devchainZmqPort),
+    '--user',
+    'seam',
+    '--password-file',
+    join(folder.path, 'devchain', 'password'),
     '--demo',
   ]);
 }
 
 export function convergerLaunch(world: LauncherWorld, ordinal: number): ProcessLaunch {
-  return launch(world, `converger-${ordinal}`, process.execPath, [join(ROOT, 'services', 'converger', 'main.ts')], {
-    REDIS_URL: redisUrlOf(world.facts),
-    SEAM_MESH_SECRET_FILE: world.folder.secretFile,
-    SEAM_RUN_DIR: world.folder.path,
-    SEAM_INSTANCE: `converger-${ordinal}`,
-    SEAM_VERSION: world.version,
-  });
+  return launch(
+    world,
+    `converger-${ordinal}`,
+    process.execPath,
+    [join(ROOT, 'services', 'converger', 'main.ts')],
+    {
+      REDIS_URL: redisUrlOf(world.facts),
+      SEAM_MESH_SECRET_FILE: world.folder.secretFile,
+      SEAM_RUN_DIR: world.folder.path,
+      SEAM_INSTANCE: `converger-${ordinal}`,
+      SEAM_VERSION: world.version,
+    },
+  );
 }
 
 export function haproxyLaunch(world: LauncherWorld): ProcessLaunch {
   const folder = join(world.folder.path, 'haproxy');
-  return launch(world, 'haproxy', program('haproxy'), ['-W', '-db', '-f', join(folder, 'haproxy.cfg'), '-S', join(folder, 'master.sock')]);
+  return launch(world, 'haproxy', program('haproxy'), [
+    '-W',
+    '-db',
+    '-f',
+    join(folder, 'haproxy.cfg'),
+    '-S',
+    join(folder, 'master.sock'),
+  ]);
 }
 
 /** [H/s] of one demo miner: little enough to leave the machine to its owner. */
@@ -79,11 +113,15 @@ export function minerLaunch(world: LauncherWorld, ordinal: number, port: number)
   const address = world.facts.devchainAddresses[ordinal] ?? world.facts.devchainAddresses[0] ?? '';
   return launch(world, `demo-miner-${ordinal}`, process.execPath, [
     join(ROOT, 'tools', 'miner', 'main.ts'),
-    '--url', `stratum+tcp://127.0.0.1:${port}`,
-    '--user', `${address}.demo${ordinal}`,
-    '--algorithm', 'sha256d',
+    '--url',
+    `stratum+tcp://127.0.0.1:${port}`,
+    '--user',
+    `${address}.demo${ordinal}`,
+    '--algorithm',
+    'sha256d',
     '--version-rolling',
-    '--hashrate-limit', String(DEMO_HASHRATE_HPS),
+    '--hashrate-limit',
+    String(DEMO_HASHRATE_HPS),
     '--reconnect',
   ]);
 }

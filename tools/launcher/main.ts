@@ -16,7 +16,15 @@ import { CommandError, EXIT } from '#tools/cli/terminal.ts';
 import { freePort } from '#tools/cli/ports.ts';
 import { version } from '#tools/cli/version.ts';
 import { HelperProcess, stopProcess } from './helper-process.ts';
-import { convergerLaunch, devchainLaunch, haproxyLaunch, type LauncherWorld, minerLaunch, redisConf, redisLaunch } from './helpers.ts';
+import {
+  convergerLaunch,
+  devchainLaunch,
+  haproxyLaunch,
+  type LauncherWorld,
+  minerLaunch,
+  redisConf,
+  redisLaunch,
+} from './helpers.ts';
 import { beginProgress, type ProgressLine } from './progress-file.ts';
 import { writeHaproxyConfig } from './write-haproxy.ts';
 
@@ -32,7 +40,12 @@ class Launcher {
   readonly #liveness: Server;
   #isStopping = false;
 
-  constructor(world: LauncherWorld, miners: number, tell: (line: ProgressLine) => void, liveness: Server) {
+  constructor(
+    world: LauncherWorld,
+    miners: number,
+    tell: (line: ProgressLine) => void,
+    liveness: Server,
+  ) {
     this.#world = world;
     this.#miners = miners;
     this.#tell = tell;
@@ -45,7 +58,8 @@ class Launcher {
     if (loaded.isDevchain) await this.#startDevchain();
     await configureMesh(this.#world);
     this.#tell({ text: `configuration ${loaded.path ?? '(defaults)'} imported` });
-    for (let ordinal = 1; ordinal <= CONVERGERS; ordinal += 1) await this.#run(convergerLaunch(this.#world, ordinal));
+    for (let ordinal = 1; ordinal <= CONVERGERS; ordinal += 1)
+      await this.#run(convergerLaunch(this.#world, ordinal));
     await writeHaproxyConfig(folder, loaded.config);
     await this.#run(haproxyLaunch(this.#world));
     this.#tell({ text: `${CONVERGERS} convergers and HAProxy started: services are coming up` });
@@ -92,9 +106,13 @@ class Launcher {
   async #startDevchain(): Promise<void> {
     const { folder, facts } = this.#world;
     await mkdir(join(folder.path, 'devchain'), { recursive: true });
-    await writeFile(join(folder.path, 'devchain', 'password'), facts.devchainPassword, { mode: 0o600 });
+    await writeFile(join(folder.path, 'devchain', 'password'), facts.devchainPassword, {
+      mode: 0o600,
+    });
     await this.#run(devchainLaunch(this.#world));
-    await waitUntil('devchain answers', () => devchainAnswers(facts.devchainRpcPort, facts.devchainPassword));
+    await waitUntil('devchain answers', () =>
+      devchainAnswers(facts.devchainRpcPort, facts.devchainPassword),
+    );
     this.#tell({ text: 'devchain answers: NOT REAL COINS (no chain is configured in seam.yml)' });
   }
 
@@ -103,20 +121,25 @@ class Launcher {
     let said = '';
     await waitUntil('all services are ready', async () => {
       const groups = await groupCounts(this.#world);
-      const text = groups.map(({ group, serving, desired }) => `${group} ${serving}/${desired}`).join(', ');
+      const text = groups
+        .map(({ group, serving, desired }) => `${group} ${serving}/${desired}`)
+        .join(', ');
       if (text !== said && text !== '') this.#tell({ text });
       said = text;
       return groups.length > 0 && groups.every(({ serving, desired }) => serving >= desired);
     });
     const ports = this.#world.loaded.config.listeners.map((listener) => listener.port);
-    await waitUntil(`ports ${ports.join(', ')} serve miners`, async () => (await Promise.all(ports.map(answersStratum))).every(Boolean));
+    await waitUntil(`ports ${ports.join(', ')} serve miners`, async () =>
+      (await Promise.all(ports.map(answersStratum))).every(Boolean),
+    );
     this.#tell({ text: `miners are served on ${ports.map((port) => `port ${port}`).join(', ')}` });
   }
 
   async #startMiners(): Promise<void> {
     const listener = this.#world.loaded.config.listeners[0];
     if (!this.#world.loaded.isDevchain || listener === undefined) return;
-    for (let ordinal = 1; ordinal <= this.#miners; ordinal += 1) await this.#run(minerLaunch(this.#world, ordinal, listener.port));
+    for (let ordinal = 1; ordinal <= this.#miners; ordinal += 1)
+      await this.#run(minerLaunch(this.#world, ordinal, listener.port));
     if (this.#miners > 0) this.#tell({ text: `${this.#miners} demo miners mine` });
   }
 }
@@ -124,13 +147,20 @@ class Launcher {
 async function waitUntil(what: string, condition: () => Promise<boolean>): Promise<void> {
   const endMs = Date.now() + READY_TIMEOUT_MS;
   while (!(await condition())) {
-    if (Date.now() > endMs) throw new CommandError(`Cannot see within ${READY_TIMEOUT_MS / 1_000} s that ${what}: look into the log folder`);
+    if (Date.now() > endMs)
+      throw new CommandError(
+        `Cannot see within ${READY_TIMEOUT_MS / 1_000} s that ${what}: look into the log folder`,
+      );
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 }
 
 async function pings(url: string): Promise<boolean> {
-  const redis = new Redis(url, { lazyConnect: true, maxRetriesPerRequest: 0, retryStrategy: () => null });
+  const redis = new Redis(url, {
+    lazyConnect: true,
+    maxRetriesPerRequest: 0,
+    retryStrategy: () => null,
+  });
   redis.on('error', () => undefined); // Not there yet: asked again.
   try {
     await redis.connect();
@@ -146,7 +176,11 @@ async function devchainAnswers(port: number, password: string): Promise<boolean>
   try {
     const authorization = `Basic ${Buffer.from(`seam:${password}`).toString('base64')}`;
     const body = JSON.stringify({ id: 1, method: 'getblockcount', params: [] });
-    const answer = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', headers: { authorization }, body });
+    const answer = await fetch(`http://127.0.0.1:${port}/`, {
+      method: 'POST',
+      headers: { authorization },
+      body,
+    });
     return answer.ok;
   } catch {
     return false;
@@ -165,7 +199,9 @@ async function groupCounts(world: LauncherWorld) {
 /** Whether a subscribe through HAProxy gets an answer. */
 async function answersStratum(port: number): Promise<boolean> {
   return await new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('{"id":1,"method":"mining.subscribe","params":["seam-up"]}\n'));
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write('{"id":1,"method":"mining.subscribe","params":["seam-up"]}\n'),
+    );
     const end = (isUp: boolean) => {
       socket.destroy();
       resolve(isUp);
@@ -199,7 +235,11 @@ async function takeLiveness(path: string): Promise<Server | undefined> {
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { 'run-dir': { type: 'string' }, config: { type: 'string' }, miners: { type: 'string', default: '3' } },
+    options: {
+      'run-dir': { type: 'string' },
+      config: { type: 'string' },
+      miners: { type: 'string', default: '3' },
+    },
   });
   const folder = runFolder(values['run-dir']);
   const facts = await prepareRunFolder(folder, freePort);
@@ -212,7 +252,12 @@ async function main(): Promise<void> {
   };
   try {
     const loaded = loadConfig(values.config, folder, facts);
-    const launcher = new Launcher({ folder, facts, loaded, version: version() }, Number(values.miners), say, liveness);
+    const launcher = new Launcher(
+      { folder, facts, loaded, version: version() },
+      Number(values.miners),
+      say,
+      liveness,
+    );
     const end = () => void launcher.stop().finally(() => process.exit(EXIT.ok));
     process.once('SIGTERM', end);
     process.once('SIGINT', end);

@@ -1,0 +1,74 @@
+/** What an HAProxy of the edge is told, as data. Rendered by `render.ts`. */
+import type { ResolvedConfig } from '#libs/contracts/pool-config.ts';
+
+export interface StratumListener {
+  readonly name: string;
+  /** Such as `*:3333`. */
+  readonly bind: string;
+}
+
+export interface EdgeModel {
+  /** Makes connection ids unique across HAProxys: `%pid` and `%rt` repeat between containers. */
+  readonly replica: string;
+  /** Folder of the Unix sockets of frontends (`<slot>.<listener>.sock`), reporters and convergers. */
+  readonly edge: string;
+  /** Folder of HAProxy's own sockets. */
+  readonly folder: string;
+  readonly listeners: readonly StratumListener[];
+  readonly publicBind: string;
+  readonly operatorBind: string;
+  readonly frontendSlots: number;
+  readonly httpSlots: number;
+  readonly apiSlots: number;
+  /** [connections] of this process; each takes two file descriptors */
+  readonly connectionsMax: number;
+  /** [connections] at once from one address */
+  readonly perAddressMax: number;
+  /** [connections] from one address within 10 s */
+  readonly perAddressRate: number;
+}
+
+/** Slots HAProxy knows from the beginning: instances come and go in them without a reload. */
+export const FRONTEND_SLOTS = 8;
+export const HTTP_SLOTS = 4;
+export const API_SLOTS = 4;
+
+/** [descriptors] HAProxy needs beside its connections: listeners, health checks, sockets of its own. */
+const DESCRIPTORS_RESERVED = 400;
+const CONNECTIONS_CEILING = 200_000;
+
+/** HAProxy refuses to start with a `maxconn` its descriptors do not suffice for. */
+export function connectionsForDescriptors(descriptors: number): number {
+  return Math.max(
+    64,
+    Math.min(CONNECTIONS_CEILING, Math.floor((descriptors - DESCRIPTORS_RESERVED) / 2)),
+  );
+}
+
+export interface EdgePlace {
+  readonly replica: string;
+  readonly edge: string;
+  readonly folder: string;
+  /** [descriptors] the process may have */
+  readonly descriptors: number;
+  /** Address the operator API binds to: the loopback, or all inside a container that publishes it on the loopback. */
+  readonly operatorAddress: string;
+}
+
+export function edgeModel(config: ResolvedConfig, place: EdgePlace): EdgeModel {
+  const { replica, edge, folder, descriptors, operatorAddress } = place;
+  return {
+    replica,
+    edge,
+    folder,
+    listeners: config.listeners.map(({ name, port }) => ({ name, bind: `*:${port}` })),
+    publicBind: `*:${config.http.port}`,
+    operatorBind: `${operatorAddress}:${config.http.operatorPort}`,
+    frontendSlots: FRONTEND_SLOTS,
+    httpSlots: HTTP_SLOTS,
+    apiSlots: API_SLOTS,
+    connectionsMax: connectionsForDescriptors(descriptors),
+    perAddressMax: config.limits.connectionsPerAddressMax,
+    perAddressRate: config.limits.connectionRatePerAddressMax,
+  };
+}
