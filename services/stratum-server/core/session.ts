@@ -3,7 +3,7 @@ import { scriptFromAddress } from '#libs/bitcoin/address.ts';
 import { hexFromBytes } from '#libs/bitcoin/hex.ts';
 import type { ResolvedListener } from '#libs/contracts/pool-config.ts';
 import { difficultyFromTarget } from '#libs/mining/work.ts';
-import { errorOf, type RejectReason } from '#libs/stratum/codes.ts';
+import type { RejectReason, ShareRejectReason } from '#libs/stratum/codes.ts';
 import { ping } from '#libs/stratum/notification.ts';
 import { parsePassword } from '#libs/stratum/password.ts';
 import {
@@ -327,22 +327,33 @@ function refuseWorker(
   reason: RejectReason,
   detail: string,
 ): Next {
-  return countJunk(session, reason, [write(falseReply(idJson, reason, detail))]);
+  return count(session, reason, write(falseReply(idJson, reason, detail)));
 }
 
 /** Answers with an error. Requests that make no sense are counted, and end the connection at a bound. */
-export function refuse(session: Session, idJson: string, reason: RejectReason, detail = ''): Next {
-  return countJunk(session, reason, [write(errorReply(idJson, reason, detail))]);
+function refuse(session: Session, idJson: string, reason: RejectReason, detail = ''): Next {
+  return count(session, reason, write(errorReply(idJson, reason, detail)));
 }
 
-function countJunk(session: Session, reason: RejectReason, effects: readonly Effect[]): Next {
-  const next = { ...session, junk: session.junk + 1 };
-  const counted: Effect[] = [...effects, refused(reason)];
-  if (next.junk <= JUNK_MAX && !errorOf(reason).closes) return [next, counted];
-  return [
-    next,
-    [...counted, { kind: 'close', reason: next.junk > JUNK_MAX ? 'too_much_junk' : reason }],
-  ];
+/** A rejected share. Late ones are nobody's fault; the others cost us hashes, so they count too, but less than nonsense. */
+export function refuseShare(session: Session, idJson: string, reason: ShareRejectReason): Next {
+  return count(session, reason, write(errorReply(idJson, reason)));
+}
+
+const JUNK_WEIGHTS: Partial<Record<RejectReason, number>> = {
+  unknown_job: 0.01,
+  stale_job: 0,
+  no_work: 0,
+  not_recorded: 0,
+  duplicate: 0.1,
+  low_difficulty: 0.1,
+};
+
+function count(session: Session, reason: RejectReason, reply: Effect): Next {
+  const next = { ...session, junk: session.junk + (JUNK_WEIGHTS[reason] ?? 1) };
+  const effects = [reply, refused(reason)];
+  if (next.junk < JUNK_MAX) return [next, effects];
+  return [next, [...effects, { kind: 'close', reason: 'too_much_junk' }]];
 }
 
 function write(bytes: Buffer): Effect {

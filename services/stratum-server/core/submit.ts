@@ -1,4 +1,5 @@
 /** Deciding a share: parse, find job and difficulty, hash, judge. What must be looked up elsewhere is said, not awaited. */
+import { Buffer } from 'node:buffer';
 import type { ChainParams } from '#libs/bitcoin/chains.ts';
 import type { Job } from '#libs/contracts/job.ts';
 import { judgeShare, ntimeRangeOf } from '#libs/mining/share.ts';
@@ -138,27 +139,17 @@ function versionOf(
   return rolledVersion(job.version, 0, versionBits);
 }
 
-/** What the miner has as extranonce1 and 2, cut where the job cuts it. Undefined: the job has another size. */
+/** Undefined: the job has place for more or less than this connection's extranonces. */
 function extranoncesOf(
-  session: Session,
+  { extranonce1: told }: Session,
   { coinbase }: Job,
   { extranonce2 }: SubmitParams,
 ): Pick<Solution, 'extranonce1' | 'extranonce2'> | undefined {
-  const told = extranonce1Of(session.extranonce1);
-  const { extranonce1Size, extranonce2Size } = coinbase;
-  if (told.length === extranonce1Size && extranonce2.length === extranonce2Size) {
-    return { extranonce1: told, extranonce2 };
-  }
-  if (told.length + extranonce2.length !== extranonce1Size + extranonce2Size) return undefined;
-  const whole = Buffer.concat([told, extranonce2]);
-  return {
-    extranonce1: whole.subarray(0, extranonce1Size),
-    extranonce2: whole.subarray(extranonce1Size),
-  };
-}
-
-function extranonce1Of(hex: string): Uint8Array {
-  return Buffer.from(hex, 'hex');
+  const extranonce1 = Buffer.from(told, 'hex');
+  const places = coinbase.extranonce1Size + coinbase.extranonce2Size;
+  return extranonce1.length + extranonce2.length === places
+    ? { extranonce1, extranonce2 }
+    : undefined;
 }
 
 const TARGETS_MAX = 4_096;

@@ -1,13 +1,13 @@
 /** Keeps the job book of one chain: hears jobmanagers, asks for what was missed, looks up jobs by their id. */
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { Bus, Origin } from '#libs/bus/bus.ts';
+import type { Bus, BusPeer, Origin } from '#libs/bus/bus.ts';
 import { type Job, jobSchema } from '#libs/contracts/job.ts';
 import { type JobAnnounced, jobAnnounced } from '#libs/contracts/job-announced.ts';
 import { jobLookup } from '#libs/contracts/job-lookup.ts';
 import { jobSnapshot } from '#libs/contracts/job-snapshot.ts';
 import { keys } from '#libs/contracts/keys.ts';
-import type { Registry } from '#libs/registry/registry.ts';
+import type { Registry, RegistryChange } from '#libs/registry/registry.ts';
 import {
   type BookEvent,
   emptyBook,
@@ -19,7 +19,7 @@ import {
 } from '../core/jobs.ts';
 import type { Metrics } from '../metrics.ts';
 import { jobmanagersOf, reachableJobmanagers } from './jobmanagers.ts';
-import { within } from './within.ts';
+import { within } from './wait.ts';
 
 /** [ms] without any word of a jobmanager before it is asked */
 const SILENCE_MS = 28_000;
@@ -37,6 +37,8 @@ export interface JobSource extends Disposable {
   readonly book: JobBook;
   /** Whether there is work confirmed recently enough to be credited. */
   readonly hasWork: boolean;
+  /** Begins to listen: from now on the handlers are called. */
+  start(): void;
   /**
    * Asks jobmanagers, then Redis, for a job of a well-formed id that the book lacks. A job found is in the book before the
    * promise settles. Bounded: beyond `LOOKUPS_MAX` at a time, and for ids asked for in vain lately, it is not known.
@@ -53,8 +55,8 @@ export interface JobSourceParts {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
-  /** A job to give to miners. */
-  readonly onMine: (job: Job, isClean: boolean) => void;
+  /** A job to give to miners; `before` is what they had. */
+  readonly onMine: (job: Job, isClean: boolean, before: Job | undefined) => void;
   /** Work began or ended. */
   readonly onWorkChanged: (hasWork: boolean) => void;
 }
@@ -75,9 +77,10 @@ export function createJobSource(parts: JobSourceParts): JobSource {
       log.info({ chain, from: book.activeId, to: next.activeId }, 'following another jobmanager');
       metrics.sourceChanges.inc({ chain });
     }
+    const before = book.current?.job;
     book = next;
     noteWork();
-    for (const { job, isClean } of effects) parts.onMine(job, isClean);
+    for (const { job, isClean } of effects) parts.onMine(job, isClean, before);
   }
 
   function noteWork(): void {
@@ -126,7 +129,7 @@ export function createJobSource(parts: JobSourceParts): JobSource {
   }
 
   function tick(): void {
-    take({ kind: 'time_passed' });
+    seeSources();
     const ready = [...book.sources.values()].filter((source) => source.isReady);
     const isSilent = nowMs() - book.confirmedMs > SILENCE_MS;
     for (const { id, latest } of ready) if (isSilent || latest === undefined) ask(id);
@@ -187,31 +190,28 @@ export function createJobSource(parts: JobSourceParts): JobSource {
   }
 
   const stack = new DisposableStack();
-  const onGap = ({ id }: Origin['peer']) => {
+  function start(): void {
+    stack.use(bus.subscribe(jobAnnounced, chain, hear, onGap));
+    stack.use(bus.onPeerLost(onPeerLost));
+    stack.use(registry.watch(onRegistryChange));
+    stack.adopt(setInterval(tick, TICK_MS), clearInterval);
+    seeSources();
+  }
+
+  function onGap({ id }: Origin['peer']): void {
     if (jobmanagersOf(registry, chain).some((record) => record.id === id)) ask(id, true);
-  };
-  stack.use(bus.subscribe(jobAnnounced, chain, hear, onGap));
-  stack.use(
-    bus.onPeerLost(({ bootId }) => {
-      lost.add(bootId);
-      seeSources();
-    }),
-  );
-  stack.use(
-    registry.watch(({ event, record }) => {
-      if (record.role !== 'jobmanager' || record.caps['chain'] !== chain) return;
-      if (event === 'left') lost.delete(record.bootId);
-      seeSources();
-    }),
-  );
-  stack.adopt(
-    setInterval(() => {
-      seeSources();
-      tick();
-    }, TICK_MS),
-    clearInterval,
-  );
-  seeSources();
+  }
+
+  function onPeerLost({ bootId }: BusPeer): void {
+    lost.add(bootId);
+    seeSources();
+  }
+
+  function onRegistryChange({ event, record }: RegistryChange): void {
+    if (record.role !== 'jobmanager' || record.caps['chain'] !== chain) return;
+    if (event === 'left') lost.delete(record.bootId);
+    seeSources();
+  }
 
   return {
     chain,
@@ -221,6 +221,7 @@ export function createJobSource(parts: JobSourceParts): JobSource {
     get hasWork() {
       return isWorking;
     },
+    start,
     lookUp,
     [Symbol.dispose]: () => stack.dispose(),
   };
