@@ -8,8 +8,8 @@ export const ITEMS_MAX = 1_048_576;
 export const MESSAGE_BYTES_SOFT = 1_048_576;
 /** [bytes] one line, write, cast or keep-alive */
 export const PAYLOAD_BYTES_MAX = 2 * 1_048_576;
-/** [bytes] a session capsule */
-export const CAPSULE_BYTES_MAX = 65_536;
+/** [bytes] a session capsule; a server keeps it far below and rewrites it */
+export const CAPSULE_BYTES_MAX = 131_072;
 /** [bytes] one mark */
 export const MARK_BYTES_MAX = 16;
 /** [marks] in one `open` */
