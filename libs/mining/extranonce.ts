@@ -8,8 +8,9 @@
  * A value rests for `resumeMs` after its connection closed, since its miner may come back, here or on another server.
  * So a rested value is free only when the caller has seen in Redis that nobody resumed it elsewhere: `rested()`, then
  * `free()` or `move()`. One whose session moved to another server is never given out again: nobody tells us when it
- * ends. Every server that holds any session with a prefix renews it, whoever took it, so that a prefix lives as long as
- * its last session.
+ * ends. Every server that holds any session with a prefix renews it, whoever took it, at once when the session comes and
+ * then regularly (and creates it again where it lapsed), so that a prefix lives as long as its last session. What
+ * remains: a server without Redis for longer than a lease may hold sessions whose prefix somebody else takes.
  */
 import { AssertionError, assert } from '#libs/assert.ts';
 
