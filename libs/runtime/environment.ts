@@ -1,7 +1,7 @@
 /** The settings a process takes from its environment. The only reader of `process.env` is `read-environment.ts`. */
 
 export interface Environment {
-  /** `REDIS_URL`: all three by default. */
+  /** `REDIS_URL`, or the content of `REDIS_URL_FILE`: all three by default. */
   readonly redisDiscoveryUrl: string;
   readonly redisStateUrl: string;
   readonly redisSharesUrl: string;

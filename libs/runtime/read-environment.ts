@@ -26,6 +26,7 @@ const portRange = z
 
 const variables = z.object({
   REDIS_URL: redisUrl.optional(),
+  REDIS_URL_FILE: z.string().optional(),
   REDIS_DISCOVERY_URL: redisUrl.optional(),
   REDIS_STATE_URL: redisUrl.optional(),
   REDIS_SHARES_URL: redisUrl.optional(),
@@ -63,12 +64,13 @@ export function readEnvironment(
       parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`),
     );
   const problems: string[] = [];
-  const discovery = parsed.data.REDIS_DISCOVERY_URL ?? parsed.data.REDIS_URL;
+  const shared = parsed.data.REDIS_URL ?? readRedisUrlFile(parsed.data.REDIS_URL_FILE, problems);
+  const discovery = parsed.data.REDIS_DISCOVERY_URL ?? shared;
   if (discovery === undefined)
     problems.push('REDIS_URL is not set: it is the one address a process needs');
   const meshSecrets = readSecrets(parsed.data, problems);
   if (problems.length > 0 || discovery === undefined) throw new ConfigError(problems);
-  return assemble(parsed.data, discovery, meshSecrets);
+  return assemble(parsed.data, shared ?? discovery, discovery, meshSecrets);
 }
 
 function readSecrets(from: Variables, problems: string[]): readonly string[] {
@@ -82,6 +84,19 @@ function readSecrets(from: Variables, problems: string[]): readonly string[] {
     problems.push(`the mesh secret must have at least ${MESH_SECRET_LENGTH_MIN} characters`);
   }
   return secrets;
+}
+
+/** The URL holds a password, so containers get it as a file. */
+function readRedisUrlFile(path: string | undefined, problems: string[]): string | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return redisUrl.parse(readFileSync(path, 'utf8').trim());
+  } catch (error) {
+    problems.push(
+      `REDIS_URL_FILE ${path} cannot be used: ${error instanceof z.ZodError ? 'it must hold a redis:// URL' : 'it cannot be read'}`,
+    );
+    return undefined;
+  }
 }
 
 function readSecretFile(path: string | undefined, problems: string[]): string | undefined {
@@ -101,8 +116,12 @@ function readSecretFile(path: string | undefined, problems: string[]): string | 
   }
 }
 
-function assemble(from: Variables, discovery: string, meshSecrets: readonly string[]): Environment {
-  const shared = from.REDIS_URL ?? discovery;
+function assemble(
+  from: Variables,
+  shared: string,
+  discovery: string,
+  meshSecrets: readonly string[],
+): Environment {
   const bindAddress = from.SEAM_BIND ?? '127.0.0.1';
   const isAny = bindAddress === '0.0.0.0' || bindAddress === '::';
   const [first = DEFAULT_PORTS[0], last = DEFAULT_PORTS[1]] = from.SEAM_PORTS ?? DEFAULT_PORTS;
