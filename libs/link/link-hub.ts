@@ -93,6 +93,7 @@ export class LinkHub implements Disposable {
         onOpened: () => {
           this.#byRoute.set(route, { session, peer });
           options.onSessionOpened(peer);
+          this.#beat(session); // So that a frontend knows our load before the first heartbeat is due.
         },
         onItems: (items) => options.onMessage(peer, items),
         onHeard: () => undefined,
@@ -122,8 +123,13 @@ export class LinkHub implements Disposable {
   }
 
   #tick(): void {
+    for (const { session } of [...this.#byRoute.values()]) this.#beat(session);
+  }
+
+  #beat(session: ServerSession): void {
+    session.flush(); // Counters speak of what was sent.
     const { load, accepts } = this.#options.load();
-    for (const { session } of [...this.#byRoute.values()]) session.tick(load, accepts);
+    session.tick(load, accepts);
   }
 }
 

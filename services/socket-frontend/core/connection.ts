@@ -135,9 +135,10 @@ function isInputOver(connection: Connection): boolean {
 }
 
 /** [lines] that may be taken now. One line is let through however long it is. */
-function roomForLines(connection: Connection, { limits, nowMs, isPressed }: Surroundings): number {
+function roomForLines(connection: Connection, around: Surroundings): number {
+  const { limits, nowMs } = around;
   const { unacknowledged, unacknowledgedBytes, server } = connection;
-  if (unacknowledgedBytes >= limits.unacknowledgedBytesMax || isPressed(server)) return 0;
+  if (unacknowledgedBytes >= limits.unacknowledgedBytesMax || around.isPressed(server)) return 0;
   connection.allowance = refill(connection.allowance, limits, nowMs);
   const room = limits.unacknowledgedLinesMax - unacknowledged.length;
   return Math.max(0, Math.min(room, Math.floor(connection.allowance.lines)));
