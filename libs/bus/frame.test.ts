@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { assert, describe as suite, test } from 'vitest';
+import { assert, describe as suite, expect, test } from 'vitest';
 import { WireError, type WireErrorCode } from './errors.ts';
 import {
   ATTACHMENTS_MAX,
@@ -247,4 +247,26 @@ suite('bodies', () => {
   test('that are too large are refused to the sender', () => {
     assert.throws(() => encodeBody('x'.repeat(16 * 1_024 * 1_024)), RangeError);
   });
+});
+
+suite('frames that no contract describes are as committed', () => {
+  const of = (kind: FrameHeader['kind'], sequence: number): FrameHeader => ({
+    kind,
+    bootId: 'fedcba9876543210',
+    sequence,
+    timeoutMs: 0,
+  });
+  const self = encodeBody({ role: 'stratum-server', id: 'stratum-server-1' });
+  const error = encodeBody({ code: 'remote', message: 'the node is on fire' });
+  for (const [name, frames] of [
+    ['beat', encodePublication('job.announced@1', 'ltc', of('beat', 7), undefined)],
+    ['hello', encodeReply(of('hello', 0), self)],
+    ['welcome', encodeReply(of('welcome', 0), self)],
+    ['error', encodeReply(of('error', 7), error)],
+  ] as const) {
+    test(name, async () => {
+      const hex = frames.map((frame) => `${Buffer.from(frame).toString('hex')}\n`).join('');
+      await expect(hex).toMatchFileSnapshot(`../../test/golden/frames/${name}.hex`);
+    });
+  }
 });
