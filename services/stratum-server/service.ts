@@ -259,12 +259,13 @@ function reportLoad(
 }
 
 /** Ready as soon as a session lacks nothing; and after a while all the same, to say that there is no work. */
-function readyWhen({ setReady, nowMs }: ServiceContext, isEquipped: () => boolean): Disposable {
+function readyWhen(context: ServiceContext, isEquipped: () => boolean): Disposable {
+  const { nowMs } = context;
   const endMs = nowMs() + READY_MAX_MS;
   const look = () => {
     if (!isEquipped() && nowMs() < endMs) return;
     clearInterval(timer);
-    setReady(true);
+    context.setReady(true);
   };
   const timer = setInterval(look, READY_STEP_MS);
   look();

@@ -26,8 +26,9 @@ export function makeJob({
   nbits = 0x207fffff,
   extranonce2Size = 8,
 }: JobFixture = {}): Job {
+  const jobId = typeof id === 'string' ? id : id.toString(16).padStart(16, '0');
   return {
-    jobId: typeof id === 'string' ? id : id.toString(16).padStart(16, '0'),
+    jobId,
     chain,
     height,
     parent,
@@ -41,7 +42,7 @@ export function makeJob({
       scriptSigHead: '0164',
       extranonce1Size: 4,
       extranonce2Size,
-      scriptSigTail: '2f5365616d2f',
+      scriptSigTail: `2f5365616d2f${jobId.slice(-4)}`, // No two jobs have the same shares.
       sequence: 0xffff_fffe,
       valueSat: 5_000_000_000,
       poolScript: '0014751e76e8199196d454941c45d1b3a323f1433bd6',

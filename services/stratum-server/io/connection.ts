@@ -30,8 +30,7 @@ export interface Connection {
   waiting: WaitingLine[] | undefined;
   /** It gets the casts of its chain. */
   isJoined: boolean;
-  /** Asked to move: its lines are no longer ours. */
-  isReleased: boolean;
+  /** It left: nothing is sent to it any more. */
   isClosed: boolean;
   /** The job of the last mark the frontend named at `open`, '' for none: until a job was given. */
   lastMark: string;

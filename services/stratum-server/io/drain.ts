@@ -1,6 +1,5 @@
 /** Moves all sessions to other servers, in slices, and waits until they are gone. */
 import type { SessionTable } from './session-table.ts';
-import type { Connection } from './connection.ts';
 import { addressed } from './connection.ts';
 import type { Turn } from './turn.ts';
 import { pause } from './wait.ts';
@@ -11,7 +10,8 @@ const SLICES = 40;
 const SLICE_MIN = 32;
 
 /**
- * Asks every connection to move. A line that is being worked off is answered first; later ones go elsewhere.
+ * Asks every connection to move. What it waits for is answered first; later lines are sent again elsewhere. The frontend
+ * says nothing more of an opening it was asked to move, so it is forgotten at once.
  *
  * @param signal ends the waiting: whoever is left is moved by the end of the link
  */
@@ -22,18 +22,12 @@ export async function drainSessions(
 ): Promise<void> {
   const perSlice = Math.max(SLICE_MIN, Math.ceil(table.size / SLICES));
   while (table.size > 0 && !signal.aborted) {
-    const idle = [...table.all()].filter(isReleasable);
-    for (const connection of idle.slice(0, perSlice)) release(connection, turn);
+    const answered = [...table.all()].filter(({ waiting }) => waiting === undefined);
+    for (const connection of answered.slice(0, perSlice)) {
+      turn.send(connection.peer, [addressed(connection, { kind: 'release' })]);
+      table.remove(connection, 'moved');
+    }
     turn.finish();
     await pause(STEP_MS, signal);
   }
-}
-
-function isReleasable({ isReleased, waiting }: Connection): boolean {
-  return !isReleased && waiting === undefined;
-}
-
-function release(connection: Connection, turn: Turn): void {
-  connection.isReleased = true;
-  turn.send(connection.peer, [addressed(connection, { kind: 'release' })]);
 }

@@ -96,7 +96,7 @@ export class Sessions {
     const { table, index } = this.#parts;
     const connection = table.find(peer, item);
     if (connection === undefined) return;
-    const hasMoved = connection.isReleased || item.reason === 'moved';
+    const hasMoved = item.reason === 'moved';
     if (!hasMoved) index.drop(connection);
     table.remove(connection, hasMoved ? 'moved' : 'closed');
   }
@@ -178,7 +178,6 @@ export class Sessions {
       capsuleBytes: item.capsule.length,
       waiting: undefined,
       isJoined: false,
-      isReleased: false,
       isClosed: false,
       lastMark: lastMark === undefined ? '' : Buffer.from(lastMark).toString('hex'),
       sharesAccepted: 0,
@@ -192,7 +191,7 @@ export class Sessions {
   #takeLine(peer: LinkPeer, item: Extract<UpItem, { kind: 'line' }>): void {
     const { table, metrics, nowMs } = this.#parts;
     const connection = table.find(peer, item);
-    if (connection === undefined || connection.isReleased) return; // It is sent again elsewhere.
+    if (connection === undefined) return; // Of an older opening: it is sent again elsewhere.
     metrics.lines.inc({ chain: connection.chain.id });
     const line = { seq: item.seq, bytes: item.bytes, arrivedMs: nowMs() - item.ageMs };
     if (connection.waiting === undefined) this.#work(connection, line);
@@ -318,7 +317,7 @@ export class Sessions {
       book: chain.source.book,
       hasWork: chain.source.hasWork,
       arrivedMs: line.arrivedMs,
-      prepare: chain.prepared.prepare,
+      prepare: (job, ownerScript) => chain.prepared.prepare(job, ownerScript),
     });
     const worker = workerNameOf(session, submit.params);
     switch (decision.kind) {
@@ -430,7 +429,7 @@ export class Sessions {
     const waiting = connection.waiting ?? [];
     connection.waiting = undefined;
     metrics.waitingLines.dec({ chain: connection.chain.id }, waiting.length);
-    if (connection.isClosed || connection.isReleased) return; // The lines are sent again elsewhere.
+    if (connection.isClosed) return; // The lines are sent again elsewhere.
     try {
       proceed();
     } catch (error) {
