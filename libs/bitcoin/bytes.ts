@@ -13,6 +13,11 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return joined;
 }
 
+/** The same bytes as a plain Uint8Array, not a Buffer (whose `slice()` does not copy). A view. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** A reversed copy: display order to internal order and back. */
 export function reversedBytes(bytes: Uint8Array): Uint8Array {
   return Uint8Array.from(bytes).reverse();

@@ -1,4 +1,5 @@
 /** Hex, strictly: an even number of digits, nothing else. */
+import { plainBytes } from './bytes.ts';
 import { WireError } from './errors.ts';
 
 const NOT_HEX = /[^0-9a-fA-F]/;
@@ -10,7 +11,7 @@ export function bytesFromHex(hex: string): Uint8Array {
   const bytes = Buffer.from(hex, 'hex'); // Stops at the first character that is not a digit.
   if (bytes.length * 2 !== hex.length)
     throw new WireError('bad_hex', hex.search(NOT_HEX), 'not a hex digit');
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  return plainBytes(bytes);
 }
 
 /** Lower-case hex. */

@@ -1,4 +1,5 @@
-/** A cursor over bytes from outside: every read is checked against what is left. */
+/** A cursor over bytes from outside: every read is checked against what is left. Gives plain views, also of a Buffer. */
+import { plainBytes } from './bytes.ts';
 import { WireError } from './errors.ts';
 
 export class Reader {
@@ -7,7 +8,7 @@ export class Reader {
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
+    this.#bytes = plainBytes(bytes);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 

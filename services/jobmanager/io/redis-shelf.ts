@@ -11,7 +11,7 @@
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { concatBytes } from '#libs/bitcoin/bytes.ts';
+import { concatBytes, plainBytes } from '#libs/bitcoin/bytes.ts';
 import { sha256 } from '#libs/bitcoin/hash.ts';
 import { hexFromBytes } from '#libs/bitcoin/hex.ts';
 import { type Job, jobSchema } from '#libs/contracts/job.ts';
@@ -224,7 +224,7 @@ export class RedisShelf implements AsyncDisposable {
     for (let start = 0; start < wanted.length; start += FIELDS_PER_COMMAND) {
       const part = wanted.slice(start, start + FIELDS_PER_COMMAND);
       const found = await this.#options.redis.hmgetBuffer(this.#hashOf(parent), ...part);
-      for (const item of found) if (item !== null) items.push(item);
+      for (const item of found) if (item !== null) items.push(plainBytes(item));
     }
     return bodyFromItems(bodyId, items, mweb !== '');
   }
