@@ -157,6 +157,7 @@ class Process {
       identity,
       environment,
       config,
+      configVersion: version,
       bus,
       registry,
       redis,

@@ -33,6 +33,7 @@ export interface ServiceContext {
   readonly environment: Environment;
   /** The pool's configuration as of start. */
   readonly config: ResolvedConfig;
+  readonly configVersion: number;
   readonly bus: Bus;
   readonly registry: Registry;
   readonly redis: RedisConnections;

@@ -112,6 +112,9 @@ export async function start(context: ServiceContext): Promise<Service> {
       bus.publish(groupChanged, '', { group, cause });
     },
     nowMs,
+    config,
+    configVersion: context.configVersion,
+    state: redis.state,
   });
   acquired.defer(() => api.close());
   const edge = join(runDir, 'edge');

@@ -1,5 +1,5 @@
 /** How the launcher tells whoever started it how far it is: a file of JSON lines, new at each start. */
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 
@@ -17,6 +17,11 @@ function pathIn(runDir: string): string {
 export function beginProgress(runDir: string): (line: ProgressLine) => void {
   writeFileSync(pathIn(runDir), '');
   return (line) => appendFileSync(pathIn(runDir), `${JSON.stringify(line)}\n`);
+}
+
+/** Before a launcher is started: what an earlier one told is not about this one. */
+export function forgetProgress(runDir: string): void {
+  rmSync(pathIn(runDir), { force: true });
 }
 
 /** All whole lines so far. */

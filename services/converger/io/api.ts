@@ -1,11 +1,15 @@
 /** The operator API: reads the mesh, writes wishes, tells the converger. Starts nothing itself. */
 import fastifySwagger from '@fastify/swagger';
 import fastify, { type FastifyInstance } from 'fastify';
+import type { Redis } from 'ioredis';
 import { z } from 'zod';
+import type { ResolvedConfig } from '#libs/contracts/pool-config.ts';
+import { redactedConfig } from '#libs/contracts/redacted-config.ts';
 import type { Registry } from '#libs/registry/registry.ts';
 import type { Iteration } from '../core/converger.ts';
 import { COUNT_MAX } from '../core/groups.ts';
 import type { GroupName } from '../core/model.ts';
+import { CLIENTS_MAX, readClients } from './clients.ts';
 import type { DesiredStore } from './desired-store.ts';
 import type { InProcessConverger } from './in-process-converger.ts';
 
@@ -17,6 +21,10 @@ export interface ApiOptions {
   readonly history: (group: GroupName) => readonly Iteration[];
   readonly tell: (group: GroupName, cause: string) => void;
   readonly nowMs: () => number;
+  readonly config: ResolvedConfig;
+  /** Of the configuration this converger started with. */
+  readonly configVersion: number;
+  readonly state: Redis;
 }
 
 const wish = z.strictObject({ desired: z.int().min(0).max(COUNT_MAX) });
@@ -54,6 +62,21 @@ function addRoutes(app: FastifyInstance, options: ApiOptions): void {
       isViewFresh,
       instances: view.map((record) => ({ ...record, ageMs: options.nowMs() - record.startedMs })),
     };
+  });
+
+  app.get('/v1/config', async () => ({
+    version: options.configVersion,
+    ...redactedConfig(options.config),
+  }));
+
+  app.get('/v1/clients', async (_request, reply) => {
+    try {
+      return await readClients(options.state, CLIENTS_MAX);
+    } catch {
+      return await reply
+        .code(503)
+        .send({ error: 'Cannot read the connections: Redis does not answer' });
+    }
   });
 
   app.get('/v1/groups', async () => {

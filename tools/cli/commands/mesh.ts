@@ -110,26 +110,44 @@ export async function printBlocks(options: Options): Promise<void> {
 const client = z
   .object({
     conn: z.string(),
-    worker: z.string(),
+    workers: z.array(z.string()),
     server: z.string(),
     frontend: z.string(),
-    sinceMs: z.number(),
+    connectedMs: z.number(),
+    difficulty: z.number(),
+    accepted: z.number(),
+    rejected: z.number(),
   })
   .loose();
+
+const CLIENT_HEAD = [
+  'CONNECTION',
+  'WORKERS',
+  'FRONTEND',
+  'SERVER',
+  'SINCE',
+  'DIFFICULTY',
+  'ACCEPTED',
+  'REJECTED',
+];
 
 export async function printClients(options: Options): Promise<void> {
   const answer = await callEdge(runFolder(options.runDir), 'api', { path: '/v1/clients' });
   if (options.json === true) return printJson(answer);
   const { clients } = z.object({ clients: z.array(client) }).parse(answer);
   const nowMs = Date.now();
-  const rows = clients.map((one) => [
-    one.conn,
-    one.worker,
-    one.frontend,
-    one.server,
-    formatAge(nowMs - one.sinceMs),
-  ]);
-  process.stdout.write(
-    `${formatTable(['CONNECTION', 'WORKER', 'FRONTEND', 'SERVER', 'SINCE'], rows)}\n`,
-  );
+  const rows = clients.map((one) => {
+    const { conn, workers, frontend, server, connectedMs, difficulty, accepted, rejected } = one;
+    return [
+      conn,
+      workers.join(','),
+      frontend,
+      server,
+      formatAge(nowMs - connectedMs),
+      difficulty,
+      accepted,
+      rejected,
+    ];
+  });
+  process.stdout.write(`${formatTable(CLIENT_HEAD, rows)}\n`);
 }

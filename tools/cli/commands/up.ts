@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { inheritedEnvironment } from '#libs/runtime/inherited-environment.ts';
 import {
+  forgetRecord,
   isAlive,
   launchProcess,
   listRecords,
@@ -9,7 +10,7 @@ import {
   type ProcessRecord,
 } from '#libs/runtime/process-records.ts';
 import { ownerOfPort } from '#libs/runtime/port-owner.ts';
-import { type ProgressLine, readProgress } from '#tools/launcher/progress-file.ts';
+import { forgetProgress, type ProgressLine, readProgress } from '#tools/launcher/progress-file.ts';
 import { ensurePrograms, HAPROXY, REDIS } from '../debian-packages.ts';
 import { configPath, loadConfig } from '../load-config.ts';
 import { freePort, isPortFree } from '../ports.ts';
@@ -81,9 +82,9 @@ async function checkPorts(
 }
 
 async function startLauncher(folder: RunFolder, options: UpOptions): Promise<void> {
-  const { forgetRecord } = await import('#libs/runtime/process-records.ts');
   const dead = (await listRecords(helperFolder(folder))).find((record) => record.name === LAUNCHER);
   if (dead !== undefined) await forgetRecord(helperFolder(folder), dead);
+  forgetProgress(folder.path);
   const path = configPath(options.config);
   const record = await launchProcess(
     helperFolder(folder),
