@@ -23,6 +23,7 @@ interface Live {
 interface Closed {
   readonly value: number;
   readonly atMs: number;
+  readonly server: number;
   readonly by: ExtranonceAllocator;
 }
 
@@ -124,8 +125,7 @@ class World {
   }
 
   #renew(server: ExtranonceAllocator): void {
-    const { own, foreign } = server.prefixesToRenew();
-    for (const prefix of own) {
+    for (const prefix of server.prefixesToRenew().own) {
       const lease = this.leases.get(prefix);
       if (lease === undefined || lease.untilMs <= this.nowMs || lease.owner !== server)
         server.lose(prefix);
@@ -134,7 +134,7 @@ class World {
         server.confirm(prefix, this.nowMs);
       }
     }
-    for (const prefix of foreign) {
+    for (const prefix of server.prefixesToRenew().foreign) {
       const lease = this.leases.get(prefix);
       const isAlive = lease !== undefined && lease.untilMs > this.nowMs;
       const owner = isAlive ? lease.owner : NOBODY;
@@ -158,14 +158,15 @@ class World {
     }
   }
 
-  /** Nothing can be done for sessions on a server that was without Redis for longer than the lease: they end. */
+  /** Nothing can be done for sessions, open or closed, of a server that was without Redis for longer than the lease. */
   #giveUp(prefix: number): void {
-    for (const lost of this.live.filter(
-      ({ value, server }) => value >>> 8 === prefix && this.#wasCutOff(server),
-    )) {
+    const isLost = ({ value, server }: Live | Closed) =>
+      value >>> 8 === prefix && this.#wasCutOff(server);
+    for (const lost of this.live.filter(isLost)) {
       this.server(lost.server).move(lost.value);
       this.live.splice(this.live.indexOf(lost), 1);
     }
+    for (const lost of this.closed.filter(isLost)) this.closed.splice(this.closed.indexOf(lost), 1);
   }
 
   /** A session comes with its value; its prefix is renewed at once. */
@@ -197,7 +198,12 @@ function apply(world: World, step: Action): void {
         const [gone] = world.live.splice(step.pick % world.live.length, 1);
         if (gone === undefined) return;
         world.server(gone.server).close(gone.value, world.nowMs);
-        world.closed.push({ value: gone.value, atMs: world.nowMs, by: world.server(gone.server) });
+        world.closed.push({
+          value: gone.value,
+          atMs: world.nowMs,
+          server: gone.server,
+          by: world.server(gone.server),
+        });
       }
       return;
     case 'move': {
@@ -249,6 +255,6 @@ test('no two living sessions have the same extranonce1', () => {
         expect(new Set(values).size).toBe(values.length);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 150 },
   );
 });

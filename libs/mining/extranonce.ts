@@ -10,7 +10,7 @@
  * `free()` or `move()`. One whose session moved to another server is never given out again: nobody tells us when it
  * ends. Every server that holds any session with a prefix renews it, whoever took it, at once when the session comes and
  * then regularly (and creates it again where it lapsed), so that a prefix lives as long as its last session. What
- * remains: a server without Redis for longer than a lease may hold sessions whose prefix somebody else takes.
+ * remains: a server without Redis for longer than a lease may have sessions whose prefix somebody else takes.
  */
 import { AssertionError, assert } from '#libs/assert.ts';
 
@@ -100,7 +100,10 @@ export class ExtranonceAllocator {
     return true;
   }
 
-  /** The lease turned out to be somebody else's: nothing more is given out. Its sessions here stay. */
+  /**
+   * The lease lapsed or turned out to be somebody else's: nothing more is given out. Its sessions here stay, as foreign
+   * ones: ask for the foreign prefixes after this.
+   */
   lose(prefix: number): void {
     const owned = this.#owned.get(prefix);
     if (owned === undefined) return;
