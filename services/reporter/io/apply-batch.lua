@@ -1,13 +1,7 @@
 --[[
   Applies one batch of a journal to the books of its chain, whole or not at all.
 
-  Note [Apply]
-  First everything is read and checked: the watermark, which identities are known, every value that will change. Any
-  surprise (a key of another type, a number that is none) raises an error here, before the first write. Then come
-  only writes that cannot fail: their keys were read with a command of the same type, their values are computed. Redis
-  refuses a script for lack of memory or as a replica at its first write only, so that is whole too.
-
-  Sums of work are exact: limbs of 40 bits, of which doubles can add 8192 without loss, stored as hex.
+  See Note [Apply] in apply-batch.ts: read and check everything, then write what cannot fail.
 
   KEYS[1..5] watermarks, totals, rejects, worker index, block index; then, as many as ARGV[1] says: identity buckets,
              pool series, worker hashes, worker series, blocks. Round keys are made from ARGV[1].roundPrefix, since the
