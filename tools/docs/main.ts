@@ -1,6 +1,7 @@
 /** `npm run docs`: writes the generated references; `--check` fails where one is out of date. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { busReference } from './bus-reference.ts';
 import { configReference } from './config-reference.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -8,15 +9,18 @@ const ROOT = join(import.meta.dirname, '..', '..');
 /** Each generated file with what it should say; `undefined` parts of a file are written by hand. */
 const REFERENCES: readonly {
   readonly path: string;
-  readonly render: (current: string) => string;
-}[] = [{ path: 'docs/config.md', render: () => configReference() }];
+  readonly render: (current: string) => string | Promise<string>;
+}[] = [
+  { path: 'docs/bus.md', render: busReference },
+  { path: 'docs/config.md', render: configReference },
+];
 
-function main(isCheck: boolean): number {
+async function main(isCheck: boolean): Promise<number> {
   let stale = 0;
   for (const { path, render } of REFERENCES) {
     const file = join(ROOT, path);
     const current = readOr(file, '');
-    const wanted = render(current);
+    const wanted = await render(current);
     if (current === wanted) continue;
     if (isCheck) {
       stale += 1;
@@ -34,4 +38,5 @@ function readOr(file: string, otherwise: string): string {
   }
 }
 
-if (import.meta.main) process.exitCode = main(process.argv.includes('--check')) === 0 ? 0 : 1;
+if (import.meta.main)
+  process.exitCode = (await main(process.argv.includes('--check'))) === 0 ? 0 : 1;
