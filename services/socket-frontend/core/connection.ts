@@ -137,10 +137,14 @@ function isInputOver(connection: Connection): boolean {
 /** [lines] that may be taken now. One line is let through however long it is. */
 function roomForLines(connection: Connection, around: Surroundings): number {
   const { limits, nowMs } = around;
-  const { unacknowledged, unacknowledgedBytes, server } = connection;
+  const { unacknowledged, unacknowledgedBytes, server, input } = connection;
   if (unacknowledgedBytes >= limits.unacknowledgedBytesMax || around.isPressed(server)) return 0;
   connection.allowance = refill(connection.allowance, limits, nowMs);
-  const room = limits.unacknowledgedLinesMax - unacknowledged.length;
+  const isNearBound = unacknowledgedBytes + input.heldBytes > limits.unacknowledgedBytesMax;
+  const room = Math.min(
+    isNearBound ? 1 : limits.unacknowledgedLinesMax,
+    limits.unacknowledgedLinesMax - unacknowledged.length,
+  );
   return Math.max(0, Math.min(room, Math.floor(connection.allowance.lines)));
 }
 
@@ -363,7 +367,7 @@ function onWritten(connection: Connection, around: Surroundings): readonly Effec
   const marks = connection.inFlight?.marks ?? [];
   connection.inFlight = undefined;
   if (marks.length > 0)
-    connection.marks = [...connection.marks, ...marks.map((mark) => mark.slice())].slice(
+    connection.marks = [...connection.marks, ...marks.map((mark) => Uint8Array.from(mark))].slice(
       -MARKS_KEPT,
     );
   return flush(connection, around);

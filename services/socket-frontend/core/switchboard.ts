@@ -240,7 +240,7 @@ export class Switchboard {
       group,
       replaces,
       bytes: Buffer.from(item.bytes),
-      mark: item.mark.slice(),
+      mark: Uint8Array.from(item.mark),
     };
     const event: ConnectionEvent = { kind: 'cast', cast };
     for (const connection of [...members]) {
