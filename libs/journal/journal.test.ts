@@ -302,6 +302,14 @@ describe('a journal that cannot write', () => {
     assert.deepEqual(await readdir(folder.path), []); // It never held a record.
   });
 
+  test('says that its chain is no name', async () => {
+    await using folder = await tempFolder();
+    await expect(openIn(settingsIn(folder.path), '../btc')).rejects.toMatchObject({
+      code: 'bad_name',
+    });
+    assert.deepEqual(await readdir(folder.path), []);
+  });
+
   test('says that a path is too long for a socket', async () => {
     await using folder = await tempFolder();
     const deep = join(folder.path, 'x'.repeat(90));

@@ -21,7 +21,7 @@ import type { CandidateRecord, JournalRecord } from './record.ts';
 import { BATCH_RECORDS_MAX, encodeRecord } from './record-codec.ts';
 import type { RecoveredJournal } from './recovery.ts';
 import { expiredSegments, type SegmentExtent } from './retention.ts';
-import { SEGMENT_HEADER_BYTES, walkFrames } from './segment.ts';
+import { SEGMENT_HEADER_BYTES, segmentName, walkFrames } from './segment.ts';
 import { SegmentWriter } from './segment-writer.ts';
 
 /** [bytes] of records in one slice, unless a single record is longer */
@@ -96,6 +96,7 @@ export interface OpenJournalOptions extends JournalSettings {
 /** Begins a new journal. @throws {JournalError}; or what `register` throws. Then nothing is left behind */
 export async function openJournal(options: OpenJournalOptions): Promise<Journal> {
   const { folder, chain, journalId = randomBytes(16).toString('hex') } = options;
+  segmentName({ chain, journalId, firstIndex: 0 }); // Refuses names that would leave the folder.
   try {
     await mkdir(folder, { recursive: true });
   } catch (error) {
