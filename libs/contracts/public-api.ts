@@ -7,7 +7,7 @@ const count = z.int().min(0);
 /** Work exceeds what a double holds, so it travels as decimal digits. */
 const work = z.string().regex(/^\d+$/).describe('[hashes] expected number, decimal digits');
 
-export const hashrateView = z
+const hashrateView = z
   .object({ '1m': z.number().min(0), '5m': z.number().min(0), '1h': z.number().min(0) })
   .describe(
     '[hashes/s] mean over the last minute, 5 minutes and hour, as far as there were shares',
@@ -15,7 +15,7 @@ export const hashrateView = z
 
 const rejectsView = z.record(z.string(), count).describe('[shares] by reason');
 
-export const blockView = z.object({
+const blockView = z.object({
   chain: chainId,
   hash: z.string().describe('Display byte order'),
   height: count.nullable().describe('Null: only its fate is known here'),

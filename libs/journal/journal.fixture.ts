@@ -8,7 +8,7 @@ import { type Journal, type JournalSettings, openJournal } from './journal.ts';
 import { numberedShare, quietLog } from './record.fixture.ts';
 import { decodeRecords } from './record-codec.ts';
 
-export const JOURNAL_CONFIG: PoolConfig['journal'] = {
+const JOURNAL_CONFIG: PoolConfig['journal'] = {
   syncMs: 50,
   keepMs: 86_400_000,
   keepBytesMax: 1_073_741_824,

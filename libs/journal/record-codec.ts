@@ -22,7 +22,7 @@ import type {
 import { RecordWriter } from './record-writer.ts';
 
 /** Version written; later ones are read as far as known. */
-export const RECORD_VERSION = 1;
+const RECORD_VERSION = 1;
 /** [bytes] length and checksum before each payload */
 export const FRAME_HEAD_BYTES = 8;
 /** [bytes] longest payload read or written */

@@ -44,7 +44,7 @@ const blockChange = z.object({
   height: z.int().min(0),
   reason: z.string(),
 });
-export type BlockChange = z.infer<typeof blockChange>;
+type BlockChange = z.infer<typeof blockChange>;
 
 export interface Applied {
   readonly applied: boolean;

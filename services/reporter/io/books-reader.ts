@@ -14,7 +14,7 @@ export class BooksUnavailableError extends Error {
   override readonly name = 'BooksUnavailableError';
 }
 
-export interface WorkersRange {
+interface WorkersRange {
   readonly total: number;
   readonly workers: readonly WorkerBooks[];
 }
