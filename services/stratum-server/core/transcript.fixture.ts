@@ -217,9 +217,11 @@ function direct(pool: TranscriptPool, words: string): TranscriptPool | undefined
         extranonce2Size: number('extranonce2', LISTENER.extranonce2Size),
       });
     case 'job':
-      return void pool.announce(job());
+      pool.announce(job());
+      return undefined;
     case 'known':
-      return void pool.know(job());
+      pool.know(job());
+      return undefined;
     case 'wait':
       pool.nowMs += Number(rest[0]) * 1_000;
       return undefined;

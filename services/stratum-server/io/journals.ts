@@ -123,7 +123,8 @@ export function createJournals(parts: JournalsParts): Journals {
       sharesRedis.off('ready', recheck);
       await Promise.all([opening, adopting]);
       if (own !== undefined) {
-        await own.shipper.shipNow(AbortSignal.timeout(LAST_BATCH_MS));
+        const hasReporter = bus.peers.some(({ role, isReady }) => role === 'reporter' && isReady);
+        if (hasReporter) await own.shipper.shipNow(AbortSignal.timeout(LAST_BATCH_MS));
         await own.shipper[Symbol.asyncDispose]();
         await own.journal[Symbol.asyncDispose]();
       }
