@@ -66,7 +66,7 @@ suite('a new connection', () => {
     expect(sent(effects)).toEqual([
       { kind: 'close', handle: 7, opening: 1, reason: 'line_too_long' },
     ]);
-    expect(kinds(effects)).toEqual(['close', 'left', 'read', 'fin']);
+    expect(kinds(effects)).toEqual(['close', 'left', 'closed', 'destroy']);
   });
 });
 

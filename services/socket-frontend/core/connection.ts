@@ -122,7 +122,7 @@ function takeLines(connection: Connection, around: Surroundings): readonly Effec
     const { lines, isTooLong } = connection.input.take(room);
     for (const bytes of lines) effects.push(...takeLine(connection, bytes, around));
     count += lines.length;
-    if (isTooLong) return [...effects, ...close(connection, 'line_too_long', around)];
+    if (isTooLong) return [...effects, ...destroy(connection, 'line_too_long')]; // FIN would wait for its end.
     if (!connection.input.hasWaiting) break;
   }
   if (count > 0) effects.push({ kind: 'count', what: 'lines', by: count });

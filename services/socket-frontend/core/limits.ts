@@ -15,6 +15,8 @@ export interface ConnectionLimits {
   readonly holdMs: number;
   /** [ms] over which the closing of held connections is spread */
   readonly holdSpreadMs: number;
+  /** [ms] in which a PROXY header must be complete */
+  readonly headerMs: number;
   /** [ms] a connection may live without a first line */
   readonly firstLineMs: number;
   /** [ms] from FIN, or from the miner's, until the socket is destroyed */
@@ -30,6 +32,7 @@ export const DEFAULT_LIMITS = {
   capsuleBytesMax: 131_072,
   outBytesMax: 262_144,
   holdSpreadMs: 5_000,
+  headerMs: 5_000,
   closeMs: 5_000,
   linesPerSec: 2_000,
   lineBurst: 4_000,

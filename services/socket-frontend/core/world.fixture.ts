@@ -66,7 +66,7 @@ class FakeServer {
     if (item.kind === 'open') {
       const answered = Buffer.from(item.capsule).toString().split(',').filter(Boolean);
       if (item.nextSeq !== answered.length + 1)
-        this.problems.push(`open at ${item.nextSeq} after ${answered}`);
+        this.problems.push(`open at ${item.nextSeq} after ${answered.join()}`);
       this.openings.set(item.handle, { opening: item.opening, nextSeq: item.nextSeq, answered });
       return [{ kind: 'join', ...ref, group: 1 }];
     }

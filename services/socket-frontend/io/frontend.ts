@@ -39,8 +39,6 @@ export interface Frontend extends AsyncDisposable {
 
 /** [ms] between looks at every connection */
 const TICK_MS = 250;
-/** [ms] in which a PROXY header must be complete */
-const HEADER_MS = 5_000;
 /** [connections] opened on servers in one turn of the event loop */
 const PLACE_SLICE = 500;
 /** [sockets] beyond `connectionsMax` that may come in until we have stopped listening */
@@ -70,7 +68,7 @@ class RunningFrontend implements Frontend {
       options;
     this.#connections = new Connections({
       idPrefix,
-      headerMs: HEADER_MS,
+      headerMs: settings.limits.headerMs,
       socketsMax: settings.connectionsMax + SOCKETS_OVER,
       switchboard: () => this.#switchboard,
       metrics,
