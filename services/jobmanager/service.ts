@@ -31,7 +31,9 @@ export async function start(context: ServiceContext): Promise<Service> {
   const { config, environment, registry } = context;
   const ready = registry.ready('jobmanager').map(({ caps }) => caps['chain'] ?? '');
   const chain = chainOf(config, environment.chain, ready);
-  await registry.update({ caps: { chain: chain.id } });
+  await registry.update({ caps: { chain: chain.id } }).catch((error: unknown) => {
+    context.log.debug({ err: error }, 'registry not written: its next renewal tells');
+  });
   return await serveChain(context, chain);
 }
 

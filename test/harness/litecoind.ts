@@ -124,6 +124,7 @@ async function launch(
     '-dnsseed=0',
     '-fallbackfee=0.001',
     '-dbcache=16',
+    '-rpcthreads=64', // A long poll holds a thread until the next block, also when its caller is gone.
     '-printtoconsole=0',
     ...(peerPort === undefined ? [] : [`-connect=127.0.0.1:${peerPort}`]),
   ];

@@ -27,7 +27,7 @@ export function ageTemplate(
   return { ...template, curtime: template.curtime + Math.floor(Math.max(0, ageMs) / 1_000) };
 }
 
-/** A refresh needs a new id (miners ignore a job they know): one second later is other content. */
-export function withLaterClock(template: Template, current: Job): Template {
-  return { ...template, curtime: Math.max(template.curtime, current.curtime) + 1 };
+/** A job needs a new id (miners ignore one they know): one second later is other content. */
+export function withLaterClock(template: Template): Template {
+  return { ...template, curtime: Math.max(template.curtime, template.mintime) + 1 };
 }

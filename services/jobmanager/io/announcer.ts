@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import type { Job } from '#libs/contracts/job.ts';
 import { ageTemplate, judgeArrival, withLaterClock } from '../core/announce.ts';
 import { buildEmptyJob, buildFullJob } from '../core/build-job.ts';
-import { currentJob, type JobShelf, putOnShelf } from '../core/job-shelf.ts';
+import { currentJob, findJob, type JobShelf, putOnShelf } from '../core/job-shelf.ts';
 import type { JobSettings, Template, TemplateBody } from '../core/model.ts';
 import { type KnownTransactions, readBody } from '../core/template-body.ts';
 import type { JobMetrics } from '../metrics.ts';
@@ -94,13 +94,13 @@ export class Announcer implements AsyncDisposable {
     onFullJob(job, body);
   }
 
-  /** A job with an id that miners do not know yet. */
+  /** A job with an id that miners do not know yet: also when the node went back to a block it had left. */
   #newJob(template: Template, bodyId: string | null): Job {
     const { settings } = this.#options;
-    const job = buildFullJob(template, bodyId, settings);
-    const current = currentJob(this.#shelf);
-    if (current === undefined || job.jobId !== current.jobId) return job;
-    return buildFullJob(withLaterClock(template, current), bodyId, settings);
+    for (let later = template; ; later = withLaterClock(later)) {
+      const job = buildFullJob(later, bodyId, settings);
+      if (findJob(this.#shelf, job.jobId) === undefined) return job;
+    }
   }
 
   #announce(job: Job, startedMs: number): void {
