@@ -190,6 +190,13 @@ export class BusCore implements Bus {
       transport: this.#transport,
       onPublication: (frames, from) => this.#subscriptions.receive(frames, from),
       onState: (changed, state, before) => this.#onState(changed, state, before),
+      onForeigner: ({ role, id, bootId: expected }) => {
+        this.#metrics.foreign.inc();
+        this.#log.info(
+          { peer: { role, id, bootId: expected } },
+          'another process has the port of a peer',
+        );
+      },
       onMalformed: (subject, bootId, error) => this.#complaints.malformed(subject, bootId, error),
     });
     this.#connections.set(peer.bootId, connection);

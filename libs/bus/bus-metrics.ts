@@ -33,6 +33,12 @@ export function createBusMetrics(metrics: Registry) {
       'Connections to peers that broke',
       [],
     ),
+    foreign: counterIn(
+      metrics,
+      'seam_bus_foreign_total',
+      'Endpoints of a peer where another process answered',
+      [],
+    ),
     handlerErrors: counterIn(metrics, 'seam_bus_handler_errors_total', 'Listeners that threw', [
       'subject',
     ]),

@@ -29,6 +29,7 @@ export interface ZeromqJoin {
   readonly meshKeys?: MeshKeys;
   readonly log?: Logger;
   readonly portRange?: readonly [number, number];
+  readonly address?: string;
 }
 
 /** Starts a bus on loopback. */
@@ -38,12 +39,12 @@ export async function joinZeromq(self: BusSelf, options: ZeromqJoin = {}): Promi
     meshKeys = deriveMeshKeys([SECRET]),
     log = pino({ level: 'silent' }),
   } = options;
-  const { portRange = TEST_PORTS } = options;
+  const { portRange = TEST_PORTS, address = '127.0.0.1' } = options;
   const metrics = new Registry();
   const bus = await createZeromqBus({
     self,
-    bindAddress: '127.0.0.1',
-    advertiseAddress: '127.0.0.1',
+    bindAddress: address,
+    advertiseAddress: address,
     portRange,
     meshKeys,
     log,

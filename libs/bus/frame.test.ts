@@ -95,6 +95,7 @@ suite('decodeHeader()', () => {
     [2, 3, 'unknown_version'],
     [3, 0, 'unknown_kind'],
     [3, 99, 'unknown_kind'],
+    [18, 0x20, 'too_large'],
     [19, 1, 'too_large'],
   ] as const) {
     test(`rejects byte ${offset} = ${value} as ${code}`, () => {

@@ -27,6 +27,8 @@ export interface PeerConnectionOptions {
   readonly transport: Transport;
   readonly onPublication: (frames: Frames, peer: BusPeer) => void;
   readonly onState: (peer: BusPeer, state: PeerState, before: PeerState) => void;
+  /** Another process answered at the peer's endpoint. */
+  readonly onForeigner: (peer: BusPeer) => void;
   readonly onMalformed: (subject: string, bootId: string, error: unknown) => void;
 }
 
@@ -158,6 +160,7 @@ export class PeerConnection implements Disposable {
   #meetForeigner(): void {
     this.#isForeign = true;
     this.#channel[Symbol.dispose]();
+    this.#options.onForeigner(this.#peer);
     this.#enter('lost');
     this.#calls.failAll('peer_lost', `${this.#peer.id} is gone: another process has its port`);
   }

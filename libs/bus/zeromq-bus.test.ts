@@ -1,4 +1,5 @@
 /** What only a bus between processes has: death, frozen peers, strangers, other secrets, other versions. */
+import { networkInterfaces } from 'node:os';
 import { Registry } from '@prometheus-io/client';
 import { pino } from 'pino';
 import { afterEach, assert, beforeEach, describe as suite, test } from 'vitest';
@@ -99,7 +100,7 @@ suite('a peer process', () => {
     const reborn = await startProcess(selfOf('jobmanager', 'j-1'), [port, rpcPort]);
     assert.equal(reborn.peer.rpcEndpoint, child.peer.rpcEndpoint);
     reborn.order({ kind: 'publish', count: 5, paddingBytes: 0 });
-    await waitFor(async () => (await client.count('seam_bus_peers', { state: 'up' })) === 0);
+    await waitFor(() => client.count('seam_bus_foreign_total'), { what: 'the foreigner' });
     assert.equal(await codeOf(client.bus.call(toJobmanager, ping, {})), 'peer_lost');
     assert.equal(heard, 0);
     client.bus.setPeers([reborn.peer]);
@@ -193,6 +194,39 @@ suite('a subscriber that is slower than the publisher', () => {
     assertGapsTold(told);
     assert.include(told, 'gap');
   });
+});
+
+suite('a process that stops', () => {
+  test('is heard to its last word', async () => {
+    const hearer = await join(selfOf('stratum-server', 's-1'));
+    for (let life = 1; life <= 5; life += 1) {
+      const leaver = await join(selfOf('jobmanager', 'j-1'));
+      hearer.bus.setPeers([leaver.asPeer]);
+      const told: number[] = [];
+      using _ = hearer.bus.subscribe(counted, 'bye', ({ n }) => told.push(n));
+      await waitFor(() => {
+        leaver.bus.publish(counted, 'bye', { n: 0, padding: '' });
+        return told.length > 0;
+      });
+      const padding = 'x'.repeat(10_000);
+      for (let n = 1; n < 200; n += 1) leaver.bus.publish(counted, 'bye', { n: -n, padding });
+      leaver.bus.publish(counted, 'bye', { n: life, padding });
+      await leaver.bus[Symbol.asyncDispose]();
+      await waitFor(() => told.at(-1) === life, { what: `the last word of life ${life}` });
+    }
+  });
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === '::1'),
+);
+test.skipIf(!hasIpv6)('processes meet over IPv6', async () => {
+  const server = await join(selfOf('jobmanager', 'j-1'), { address: '::1' });
+  const client = await join(selfOf('stratum-server', 's-1'), { address: '::1' });
+  server.bus.serve(ping, () => ({}));
+  client.bus.setPeers([server.asPeer]);
+  assert.match(server.asPeer.rpcEndpoint, /^tcp:\/\/\[::1\]:/);
+  assert.equal(await codeOf(client.bus.call(toJobmanager, ping, {})), 'reply');
 });
 
 suite('a stranger', () => {

@@ -83,7 +83,13 @@ class ZeromqTransport implements Transport {
     await using acquired = new AsyncDisposableStack();
     const { meshKeys, bindAddress, portRange } = options;
     acquired.use(await ensureZap(meshKeys, options));
-    const bound = { ...COMMON, ...curveServerOptions(meshKeys), linger: LINGER_MS, sendTimeout: 0 };
+    const bound = {
+      ...COMMON,
+      ...curveServerOptions(meshKeys),
+      ipv6: bindAddress.includes(':'),
+      linger: LINGER_MS,
+      sendTimeout: 0,
+    };
     const pub = acquired.adopt(
       new Publisher({ ...bound, sendHighWaterMark: PUB_HIGH_WATER }),
       close,
@@ -163,7 +169,12 @@ class ZeromqTransport implements Transport {
       );
       return UNREACHABLE;
     }
-    const options = { ...COMMON, ...curveClientOptions(meshKeys, peer.serverKeyId), linger: 0 };
+    const options = {
+      ...COMMON,
+      ...curveClientOptions(meshKeys, peer.serverKeyId),
+      ipv6: peer.rpcEndpoint.includes('['),
+      linger: 0,
+    };
     const channel: ZeromqPeer = new ZeromqPeer({
       rpcEndpoint: peer.rpcEndpoint,
       pubEndpoint: peer.pubEndpoint,

@@ -15,6 +15,8 @@ import type { Channel, ChannelEvents } from './transport.ts';
 /** [ms] wait before the first new socket; doubled up to the maximum until a handshake succeeds */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 2_000;
+/** [ms] what had come before the break is still read: last words. Less than libzmq waits before it reconnects. */
+const LAST_WORDS_MS = 50;
 
 export interface ZeromqPeerOptions {
   readonly rpcEndpoint: string;
@@ -41,6 +43,7 @@ export class ZeromqPeer implements Channel {
       create: options.createDealer,
       endpoint: options.rpcEndpoint,
       onOpened: (dealer) => this.#openRpc(dealer),
+      lastWordsMs: 0, // Its calls have failed by then.
       onBroken: () => this.#breakRpc(),
       onMessage: (frames) => events.onReply(frames),
     });
@@ -48,6 +51,7 @@ export class ZeromqPeer implements Channel {
       create: options.createSubscriber,
       endpoint: options.pubEndpoint,
       onOpened: (subscriber) => this.#subscribeAll(subscriber),
+      lastWordsMs: LAST_WORDS_MS,
       onBroken: () => undefined, // The publisher's next sequence tells what was missed.
       onMessage: (frames) => events.onPublication(frames),
     });
@@ -105,6 +109,8 @@ export class ZeromqPeer implements Channel {
 interface ReconnectingOptions<S extends Dealer | Subscriber> {
   readonly create: () => S;
   readonly endpoint: string;
+  /** [ms] a socket is read after its connection broke */
+  readonly lastWordsMs: number;
   /** A new socket is connecting. */
   readonly onOpened: (socket: S) => void;
   /** Its connection broke; a new socket follows by itself. */
@@ -118,6 +124,8 @@ class Reconnecting<S extends Dealer | Subscriber> implements Disposable {
   #socket: S | undefined;
   #retryMs = RETRY_MS_MIN;
   #retry: NodeJS.Timeout | undefined;
+  /** Broken sockets still being read. */
+  readonly #ending = new Set<S>();
 
   constructor(options: ReconnectingOptions<S>) {
     this.#options = options;
@@ -143,20 +151,31 @@ class Reconnecting<S extends Dealer | Subscriber> implements Disposable {
     clearTimeout(this.#retry);
     this.#socket?.close();
     this.#socket = undefined;
+    for (const socket of this.#ending) socket.close();
+    this.#ending.clear();
   }
 
   #break(socket: S): void {
     if (this.#socket !== socket) return; // Of a socket replaced meanwhile.
     this.#socket = undefined;
-    socket.close();
+    this.#end(socket);
     this.#retry = setTimeout(() => this.open(), this.#retryMs).unref();
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
     this.#options.onBroken();
   }
 
+  #end(socket: S): void {
+    const { lastWordsMs } = this.#options;
+    if (lastWordsMs === 0) return socket.close();
+    this.#ending.add(socket);
+    setTimeout(() => {
+      if (this.#ending.delete(socket)) socket.close();
+    }, lastWordsMs).unref();
+  }
+
   async #receive(socket: S): Promise<void> {
     await receiveAll(socket, (frames) => {
-      if (this.#socket === socket) this.#options.onMessage(frames);
+      if (this.#socket === socket || this.#ending.has(socket)) this.#options.onMessage(frames);
     });
   }
 }
