@@ -47,5 +47,10 @@ export const instanceRecord = z.object({
   serverKeyId: z.string().max(16).describe('Which mesh secret its CURVE server key comes from'),
   caps: z.record(z.string(), z.string()).describe('Capabilities, such as chain=ltc or slot=2'),
   load: z.record(z.string(), z.number()).describe('Load figures, such as sessions or lagMs'),
+  revision: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Counts the changes of this boot: an older scan does not undo an announcement'),
 });
 export type InstanceRecord = z.infer<typeof instanceRecord>;

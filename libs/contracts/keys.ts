@@ -12,6 +12,8 @@ export const keys = {
   instance: (role: string, id: string) => `svc:${role}:${id}`,
   /** Set of the instances' keys: read in one go, without a scan over everything else. */
   instanceIndex: 'svc-index',
+  /** Grows with every join, change and leave: who knows its value need not read the records again. */
+  instanceVersion: 'svc-version',
   lease: (resource: string) => `lease:{${resource}}:holder`,
   leaseToken: (resource: string) => `lease:{${resource}}:token`,
   leaseGuard: (resource: string) => `lease:{${resource}}:guard`,

@@ -1,23 +1,35 @@
 /**
- * The registry in Redis: our record renewed every 5 s under a TTL of 15 s, and everybody's read every second in one
- * command. Announcements on the bus make changes known at once; the scan is the truth. Redis away: the last view stays.
+ * The registry in Redis: our record renewed every 5 s under a TTL of 15 s, and a look every second whether there is
+ * anything new to read. Announcements on the bus make changes known at once; the scan is the truth.
+ *
+ * Note [Store generation]
+ * Redis may come back empty, with old data, as another server, or after records ended. Each is a new store: what we own
+ * is written again, and for one TTL nobody is declared gone, since the others are busy writing theirs. Redis away: the
+ * last view stays, whatever happens, and what could not be written is written when it is back.
  */
-import { randomBytes } from 'node:crypto';
 import type { Registry as MetricRegistry } from '@prometheus-io/client';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import type { Bus } from '#libs/bus/bus.ts';
-import { counterIn, gaugeIn } from '#libs/bus/metric.ts';
 import { instanceChanged } from '#libs/contracts/instance-changed.ts';
 import type { InstanceRecord, Role } from '#libs/contracts/instance-record.ts';
-import { keys } from '#libs/contracts/keys.ts';
 import type { Lease } from './lease.ts';
 import { acquireLease } from './lease-store.ts';
-import { decodeRecord, encodeRecord } from './record-codec.ts';
+import { Reassertions } from './reassertions.ts';
+import { RecentSet } from './recent-set.ts';
+import { type Reading, RecordStore, type StoreMark } from './record-store.ts';
 import type { Registry, RegistryChange } from './registry.ts';
-import { READ_VIEW, REMOVE_RECORD, runScript, WRITE_RECORD } from './scripts.ts';
-import { afterAnnouncement, afterScan, changesBetween, keyOf, type View, viewOf } from './view.ts';
+import { createRegistryMetrics } from './registry-metrics.ts';
+import { newStoreSign, type StoreIdentity } from './store-identity.ts';
+import {
+  afterAnnouncement,
+  afterScan,
+  changesBetween,
+  isNews,
+  keyOf,
+  type View,
+  viewOf,
+} from './view.ts';
 
 export interface RedisRegistryOptions {
   readonly redis: Redis;
@@ -26,9 +38,13 @@ export interface RedisRegistryOptions {
   readonly log: Logger;
   readonly metrics: MetricRegistry;
   readonly nowMs: () => number;
+  /** A younger process took our name: whatever we do, nobody knows us any more. Told once. */
+  readonly onSuperseded?: () => void;
   /** [ms] life of a record without renewal; at most 60 s */
   readonly ttlMs?: number;
+  /** [ms] between renewals, and between complete reads of an unchanged mesh */
   readonly renewMs?: number;
+  /** [ms] between looks */
   readonly scanMs?: number;
 }
 
@@ -39,15 +55,14 @@ export interface RedisRegistry extends Registry {
   lookSoon(): void;
 }
 
-/** What read-view.lua returns. */
-const viewReply = z.tuple([z.string()]).rest(z.array(z.string()));
-
 const TTL_MS = 15_000;
 const RENEW_MS = 5_000;
 const SCAN_MS = 1_000;
 const SOON_MS = 50;
-/** A view older than this many scans is not fresh. */
+/** A view older than this many looks is not fresh. */
 const FRESH_SCANS = 3;
+/** [boots] that said goodbye and may still stand in a scan on its way */
+const DEPARTED_MAX = 1_000;
 
 /** Writes our record and reads the first view. @throws {Error} if Redis does not answer */
 export async function createRedisRegistry(options: RedisRegistryOptions): Promise<RedisRegistry> {
@@ -59,63 +74,53 @@ export async function createRedisRegistry(options: RedisRegistryOptions): Promis
 class LiveRegistry implements RedisRegistry {
   readonly #options: RedisRegistryOptions;
   readonly #ttlMs: number;
+  readonly #renewMs: number;
   readonly #scanMs: number;
+  readonly #store: RecordStore;
+  readonly #metrics;
+  readonly #reassertions: Reassertions;
   readonly #watchers = new Set<(change: RegistryChange) => void>();
-  readonly #generationListeners = new Set<() => Promise<void> | void>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #departed = new RecentSet(DEPARTED_MAX);
+  readonly #stack = new DisposableStack();
+  /** Announced since the scan on its way began. */
+  #announced = new Set<string>();
   #self: InstanceRecord;
   #view: View;
-  #generation: string | undefined;
-  #runId: string | undefined;
-  #lastScanMs = 0;
-  #scanning: Promise<void> | undefined;
+  /** The revision of our record that Redis has; -1: none it is known to have. */
+  #writtenRevision = -1;
+  #identity: StoreIdentity = { generation: undefined, runId: '', answeredMs: 0 };
+  #lastRead: { readonly mark: StoreMark; readonly readMs: number } | undefined;
+  #looking: Promise<void> | undefined;
   #soon: NodeJS.Timeout | undefined;
-  /** [ms] until then nobody is declared gone: the store is new and knows not everybody yet. */
+  #isReadDue = false;
+  /** [ms] until then nobody is declared gone. See Note [Store generation]. */
   #graceUntilMs = 0;
+  #isSuperseded = false;
   #isClosed = false;
-  readonly #metrics;
 
   constructor(options: RedisRegistryOptions) {
     this.#options = options;
     this.#ttlMs = options.ttlMs ?? TTL_MS;
+    this.#renewMs = options.renewMs ?? RENEW_MS;
     this.#scanMs = options.scanMs ?? SCAN_MS;
-    this.#self = options.record;
-    this.#view = viewOf([options.record]);
-    const { metrics } = options;
-    this.#metrics = {
-      instances: gaugeIn(metrics, 'seam_registry_instances', 'Instances in the last view', []),
-      fresh: gaugeIn(metrics, 'seam_registry_view_fresh', '1 while Redis answers', []),
-      failures: counterIn(
-        metrics,
-        'seam_registry_failures_total',
-        'Renewals and scans that failed',
-        ['kind'],
-      ),
-      generations: counterIn(
-        metrics,
-        'seam_registry_store_generations_total',
-        'New stores seen',
-        [],
-      ),
-      unreadable: counterIn(
-        metrics,
-        'seam_registry_unreadable_total',
-        'Records that could not be read',
-        [],
-      ),
-    };
+    this.#store = new RecordStore(options.redis, this.#ttlMs);
+    this.#metrics = createRegistryMetrics(options.metrics);
+    this.#reassertions = new Reassertions(options.log);
+    this.#self = { ...options.record, revision: 1 };
+    this.#view = viewOf([this.#self]);
   }
 
   async begin(): Promise<void> {
-    await this.#write();
-    await this.#scan();
-    await this.#readRunId();
+    await this.#write(true);
+    const reading = await this.#store.readAll();
+    this.#identity = this.#identityOf(reading);
+    this.#take(reading);
     this.#announce('joined');
-    const onReady = () => void this.#afterReconnect();
+    const onReady = () => this.#onReconnect();
     this.#options.redis.on('ready', onReady);
-    const renew = setInterval(() => void this.#renew(), this.#options.renewMs ?? RENEW_MS);
-    const scan = setInterval(() => void this.#look(), this.#scanMs);
-    this.#timers.push(renew, scan);
+    this.#stack.defer(() => void this.#options.redis.off('ready', onReady));
+    this.#every(this.#renewMs, () => this.#tryWrite('renew', false));
+    this.#every(this.#scanMs, () => this.#look());
   }
 
   get self(): InstanceRecord {
@@ -127,28 +132,23 @@ class LiveRegistry implements RedisRegistry {
   }
 
   get isViewFresh(): boolean {
-    return this.#options.nowMs() - this.#lastScanMs < this.#scanMs * FRESH_SCANS;
+    return this.#options.nowMs() - this.#identity.answeredMs < this.#scanMs * FRESH_SCANS;
   }
 
   async update(change: Parameters<Registry['update']>[0]): Promise<void> {
-    const { link, caps, load, ...rest } = change;
+    if (this.#isClosed) return;
     const before = this.#self;
-    this.#self = {
-      ...before,
-      ...rest,
-      caps: caps === undefined ? before.caps : { ...before.caps, ...caps },
-      load: load === undefined ? before.load : { ...before.load, ...load },
-      endpoints: link === undefined ? before.endpoints : { ...before.endpoints, link },
-    };
+    this.#self = changed(before, change);
     this.#setView(afterAnnouncement(this.#view, { event: 'changed', record: this.#self }));
     this.#announce('changed');
-    await this.#write();
+    await this.#tryWrite('update', isNews(before, this.#self));
   }
 
   watch(listener: (change: RegistryChange) => void): Disposable {
-    this.#watchers.add(listener);
-    for (const record of this.view) listener({ event: 'joined', record });
-    return { [Symbol.dispose]: () => void this.#watchers.delete(listener) };
+    const own = (change: RegistryChange) => listener(change);
+    this.#watchers.add(own);
+    for (const record of this.view) own({ event: 'joined', record });
+    return { [Symbol.dispose]: () => void this.#watchers.delete(own) };
   }
 
   ready(role: Role): readonly InstanceRecord[] {
@@ -160,16 +160,21 @@ class LiveRegistry implements RedisRegistry {
   }
 
   onNewStoreGeneration(listener: () => Promise<void> | void): Disposable {
-    this.#generationListeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#generationListeners.delete(listener) };
+    return this.#reassertions.add(listener);
   }
 
   applyAnnouncement(change: RegistryChange): void {
-    if (this.#isClosed || keyOf(change.record) === keyOf(this.#self)) return;
+    const key = keyOf(change.record);
+    if (this.#isClosed || key === keyOf(this.#self)) return;
+    const { bootId } = change.record;
+    if (change.event === 'left') this.#departed.add(bootId);
+    else if (this.#departed.has(bootId)) return;
+    this.#announced.add(key);
     this.#setView(afterAnnouncement(this.#view, change));
   }
 
   lookSoon(): void {
+    this.#isReadDue = true;
     if (this.#isClosed || this.#soon !== undefined) return;
     this.#soon = setTimeout(() => {
       this.#soon = undefined;
@@ -178,132 +183,157 @@ class LiveRegistry implements RedisRegistry {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#soon);
-    for (const timer of this.#timers) clearInterval(timer);
+    this.#stack.dispose();
     this.#announce('left');
     try {
-      const key = keys.instance(this.#self.role, this.#self.id);
-      await runScript(
-        this.#options.redis,
-        REMOVE_RECORD,
-        [key, keys.instanceIndex],
-        [JSON.stringify(this.#self.bootId)],
-      );
+      await this.#store.remove(this.#self);
     } catch (error) {
       this.#options.log.debug({ err: error }, 'record not removed: it ends by its TTL');
     }
   }
 
-  async #write(): Promise<void> {
-    const { bootId, startedMs, role, id } = this.#self;
-    const args = [JSON.stringify(bootId), startedMs, this.#ttlMs, ...encodeRecord(this.#self)];
-    const written = await runScript(
-      this.#options.redis,
-      WRITE_RECORD,
-      [keys.instance(role, id), keys.instanceIndex],
-      args,
-    );
-    if (written !== 1)
-      this.#options.log.warn(
-        { instance: id },
-        'a younger process has our name: our record is not written',
-      );
+  #every(periodMs: number, work: () => Promise<void>): void {
+    const timer = setInterval(() => void work(), periodMs);
+    this.#stack.defer(() => clearInterval(timer));
   }
 
-  async #renew(): Promise<void> {
+  #onReconnect(): void {
+    this.#isReadDue = true;
+    this.#writtenRevision = -1; // Whether this Redis has it is not known.
+    void this.#look();
+  }
+
+  async #tryWrite(kind: 'renew' | 'update', isRead: boolean): Promise<void> {
     try {
-      await this.#write();
+      await this.#write(isRead);
     } catch (error) {
-      this.#metrics.failures.inc({ kind: 'renew' });
-      this.#options.log.debug({ err: error }, 'record not renewed');
+      this.#metrics.failures.inc({ kind });
+      this.#options.log.debug({ err: error }, 'record not written: tried again');
     }
   }
 
-  async #look(): Promise<void> {
-    // One scan at a time: a slow Redis does not pile them up.
-    this.#scanning ??= this.#tryScan().finally(() => {
-      this.#scanning = undefined;
-    });
-    await this.#scanning;
+  async #write(isRead: boolean): Promise<void> {
+    if (this.#isClosed) return;
+    const record = this.#self;
+    const isNewToRedis = this.#writtenRevision === -1;
+    if (await this.#store.write(record, isRead || isNewToRedis)) {
+      this.#writtenRevision = Math.max(this.#writtenRevision, record.revision ?? 0);
+    } else this.#noteSuperseded();
   }
 
-  async #tryScan(): Promise<void> {
+  #noteSuperseded(): void {
+    if (this.#isSuperseded) return;
+    this.#isSuperseded = true;
+    this.#options.log.error('a younger process has our name: nobody knows us any more');
+    this.#options.onSuperseded?.();
+  }
+
+  /** One look at a time: a slow Redis does not pile them up. */
+  async #look(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#looking ??= this.#lookOnce().finally(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+  }
+
+  async #lookOnce(): Promise<void> {
+    const reading = await this.#tryRead();
+    this.#metrics.fresh.set(this.isViewFresh ? 1 : 0);
+    if (this.#isClosed || reading === 'failed') return;
+    if (reading !== 'unchanged') this.#take(reading);
+    if (this.#writtenRevision < (this.#self.revision ?? 0)) await this.#tryWrite('update', true);
+    this.#reassertions.run();
+  }
+
+  async #tryRead(): Promise<Reading | 'unchanged' | 'failed'> {
+    this.#announced = new Set();
     try {
-      await this.#scan();
+      if (!this.#mustRead()) {
+        const mark = await this.#store.peek();
+        if (this.#isAsRead(mark)) {
+          this.#identity = { ...this.#identity, answeredMs: this.#options.nowMs() };
+          return 'unchanged';
+        }
+      }
+      this.#isReadDue = false;
+      const reading = await this.#store.readAll();
+      this.#noteStore(this.#identityOf(reading));
+      return reading;
     } catch (error) {
+      this.#isReadDue = true;
       this.#metrics.failures.inc({ kind: 'scan' });
       this.#options.log.debug({ err: error }, 'registry not read');
+      return 'failed';
     }
-    this.#metrics.fresh.set(this.isViewFresh ? 1 : 0);
   }
 
-  async #scan(): Promise<void> {
-    const { redis, nowMs } = this.#options;
-    const reply = await runScript(
-      redis,
-      READ_VIEW,
-      [keys.instanceIndex, keys.storeGeneration],
-      [randomBytes(8).toString('hex')],
-    );
-    if (this.#isClosed) return;
-    const [generation, ...flat] = viewReply.parse(reply);
-    this.#lastScanMs = nowMs();
-    await this.#noteGeneration(generation);
-    const records = flat
-      .map((fields) => decodeRecord(fields))
-      .filter((record) => record !== undefined);
-    if (records.length < flat.length) this.#metrics.unreadable.inc(flat.length - records.length);
+  /** What ended by its TTL changes no version, and silence may have been more: both need a complete read. */
+  #mustRead(): boolean {
+    const nowMs = this.#options.nowMs();
+    const isSilent = nowMs - this.#identity.answeredMs > this.#renewMs;
+    const isOld = nowMs - (this.#lastRead?.readMs ?? 0) >= this.#renewMs;
+    return this.#isReadDue || isSilent || isOld;
+  }
+
+  #isAsRead({ generation, version }: StoreMark): boolean {
+    const read = this.#lastRead?.mark;
+    return read?.generation === generation && read?.version === version;
+  }
+
+  #identityOf({ mark, runId }: Reading): StoreIdentity {
+    return { generation: mark.generation, runId, answeredMs: this.#options.nowMs() };
+  }
+
+  #noteStore(seen: StoreIdentity): void {
+    const sign = newStoreSign(this.#identity, seen, this.#renewMs);
+    this.#identity = seen;
+    if (sign === undefined) return;
+    this.#options.log.warn({ sign }, 'new store generation: what we own is written again');
+    this.#metrics.generations.inc({ sign });
+    this.#graceUntilMs = seen.answeredMs + this.#ttlMs;
+    this.#writtenRevision = -1;
+    this.#reassertions.dueAll();
+  }
+
+  #take({ mark, records, leftOut }: Reading): void {
+    const { nowMs } = this.#options;
+    this.#lastRead = { mark, readMs: nowMs() };
+    this.#metrics.leftOut.set(leftOut);
     const others = records.filter((record) => keyOf(record) !== keyOf(this.#self));
-    this.#setView(afterScan(this.#view, [...others, this.#self], nowMs() < this.#graceUntilMs));
-  }
-
-  async #noteGeneration(generation: string): Promise<void> {
-    const before = this.#generation;
-    this.#generation = generation;
-    if (before !== undefined && before !== generation) await this.#onNewStore('generation');
-  }
-
-  /** After a reconnect: the same process behind it, or another one (restarted, failed over)? */
-  async #afterReconnect(): Promise<void> {
-    try {
-      const before = this.#runId;
-      await this.#readRunId();
-      if (before !== undefined && before !== this.#runId) await this.#onNewStore('run_id');
-      await this.#look();
-    } catch (error) {
-      this.#options.log.debug({ err: error }, 'redis came and went');
-    }
-  }
-
-  async #readRunId(): Promise<void> {
-    const info = await this.#options.redis.info('server');
-    this.#runId = /^run_id:(\w+)/m.exec(info)?.[1];
-  }
-
-  async #onNewStore(sign: string): Promise<void> {
-    const { log, nowMs } = this.#options;
-    log.warn({ sign }, 'new store generation: what we own is written again');
-    this.#metrics.generations.inc();
-    this.#graceUntilMs = nowMs() + this.#ttlMs;
-    await this.#renew();
-    for (const listener of this.#generationListeners) {
-      try {
-        await listener();
-      } catch (error) {
-        log.warn({ err: error }, 'something we own was not written again');
-      }
-    }
+    const after = afterScan(this.#view, [...others, this.#self], {
+      keepsMissing: nowMs() < this.#graceUntilMs,
+      announced: this.#announced,
+      hasLeft: (bootId) => this.#departed.has(bootId),
+    });
+    this.#setView(after);
   }
 
   #setView(after: View): void {
     const changes = changesBetween(this.#view, after);
     this.#view = after;
     this.#metrics.instances.set(after.size);
-    for (const change of changes) for (const watcher of this.#watchers) watcher(change);
+    for (const change of changes) for (const watcher of [...this.#watchers]) watcher(change);
   }
 
   #announce(event: RegistryChange['event']): void {
     this.#options.bus.publish(instanceChanged, '', { event, record: this.#self });
   }
+}
+
+function changed(
+  before: InstanceRecord,
+  { link, caps, load, ...rest }: Parameters<Registry['update']>[0],
+): InstanceRecord {
+  return {
+    ...before,
+    ...rest,
+    caps: { ...before.caps, ...caps },
+    load: { ...before.load, ...load },
+    endpoints: link === undefined ? before.endpoints : { ...before.endpoints, link },
+    revision: (before.revision ?? 0) + 1,
+  };
 }

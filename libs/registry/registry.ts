@@ -18,7 +18,10 @@ export interface Registry extends AsyncDisposable {
   /** False while Redis does not answer: `view` is the last one. */
   readonly isViewFresh: boolean;
 
-  /** Writes a change of our record at once and announces it on the bus. */
+  /**
+   * Writes a change of our record at once and announces it on the bus. Resolves once that was tried and never rejects:
+   * with Redis away the record is written as soon as it is back.
+   */
   update(change: {
     readonly state?: InstanceState;
     readonly readyMs?: number;
@@ -32,9 +35,12 @@ export interface Registry extends AsyncDisposable {
   /** Records of a role that are ready. */
   ready(role: Role): readonly InstanceRecord[];
 
-  /** Tries to take a lease; `undefined` if somebody else holds it. */
+  /** Tries to take a lease; `undefined` if somebody else holds it. @throws {Error} if Redis does not answer */
   acquireLease(resource: string, ttlMs: number): Promise<Lease | undefined>;
 
-  /** Calls back when Redis turns out to be a new store (restarted empty, failed over): re-assert what you own. */
+  /**
+   * Calls back when Redis turns out to be a new store (restarted, emptied, failed over, or away for long): write again
+   * what you own. A listener that throws is called again until it does not.
+   */
   onNewStoreGeneration(listener: () => Promise<void> | void): Disposable;
 }
