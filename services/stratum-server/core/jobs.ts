@@ -329,9 +329,7 @@ function mine(book: JobBook, next: KnownJob, nowMs: number): JobBook {
 function prune(book: JobBook, nowMs: number): JobBook {
   const height = book.current?.job.height ?? 0;
   const isOver = (known: KnownJob) =>
-    known !== book.current &&
-    nowMs - known.seenMs > JOB_LIFE_MS &&
-    known.job.height <= height - JOB_LIFE_BLOCKS;
+    nowMs - known.seenMs > JOB_LIFE_MS && known.job.height <= height - JOB_LIFE_BLOCKS;
   const surplus = book.jobs.size - JOBS_MAX;
   if (surplus <= 0 && ![...book.jobs.values()].some(isOver)) return book;
   const oldestFirst = [...book.jobs.values()].filter((known) => !isOver(known));

@@ -2,12 +2,12 @@
 import type { Job } from '#libs/contracts/job.ts';
 import { packVardiff, unpackVardiff } from '#libs/mining/vardiff.ts';
 import { profileOf } from '#libs/stratum/user-agent.ts';
-import { parseUsername } from '#libs/stratum/username.ts';
 import type { CapsuleContent } from './capsule.ts';
 import { findJob, type JobBook } from './jobs.ts';
-import type { Session, SessionWorker } from './model.ts';
+import type { Session } from './model.ts';
 import type { RecentShares } from './recent-shares.ts';
 import { newSession, type Opening } from './session.ts';
+import { workerOf } from './worker.ts';
 
 export function capsuleOf(session: Session, recent: RecentShares): CapsuleContent {
   return {
@@ -50,11 +50,6 @@ export function sessionOf(content: CapsuleContent, opening: Omit<Opening, 'sessi
     vardiff: unpackVardiff(content.vardiff),
     isWorking: content.difficulties.length > 0,
   };
-}
-
-function workerOf(username: string): SessionWorker {
-  const parsed = parseUsername(username);
-  return { username, name: parsed.kind === 'valid' ? parsed.username.name : username };
 }
 
 /**

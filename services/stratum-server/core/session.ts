@@ -34,6 +34,7 @@ import {
 } from './capsule.ts';
 import type { Effect, Next, Session, SessionWorker, StepContext } from './model.ts';
 import { suggestDifficulty } from './retarget.ts';
+import { bookName } from './worker.ts';
 
 /** Requests without sense since the last good share before the connection is closed. */
 export const JUNK_MAX = 100;
@@ -253,7 +254,7 @@ function authorize(
   { username, script }: { readonly username: Username; readonly script: string },
   context: StepContext,
 ): Next {
-  const worker: SessionWorker = { username: request.username, name: username.name };
+  const worker: SessionWorker = { username: request.username, name: bookName(username) };
   const effects: Effect[] = [write(trueReply(request.idJson))];
   let next = session;
   if (!session.workers.some((known) => known.username === worker.username)) {

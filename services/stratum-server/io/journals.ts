@@ -8,13 +8,14 @@ import { adoptJournals } from '#libs/journal/adopt.ts';
 import { type Journal, openJournal } from '#libs/journal/journal.ts';
 import { readWatermark, registerJournal } from '#libs/journal/journal-store.ts';
 import { createShipper, type Shipper } from '#libs/journal/shipper.ts';
-import { pause } from './wait.ts';
+import { pause, within } from './wait.ts';
 
 /** [ms] between tries to open the own journal */
 const OPEN_RETRY_MS = 500;
 /** [ms] between looks for journals without a living owner */
 const ADOPT_MS = 5_000;
 const ADOPTED_CHECK_MS = 30_000;
+const WATERMARK_WAIT_MS = 500;
 /** [ms] how long stopping waits for the last batch; what is left is adopted */
 const LAST_BATCH_MS = 2_000;
 
@@ -86,17 +87,24 @@ export function createJournals(parts: JournalsParts): Journals {
     }
   }
 
+  /** What a power loss took from the disk, but not from the books, must not be numbered again. Redis away: blocks wait for nobody. */
+  async function skipToWatermark(journal: Journal): Promise<void> {
+    try {
+      const watermark = await within(
+        readWatermark(sharesRedis, chain, journal.id),
+        WATERMARK_WAIT_MS,
+      );
+      journal.skipTo(watermark);
+    } catch (error) {
+      log.warn({ chain, journal: journal.id, err: error }, 'watermark of adopted journal not read');
+    }
+  }
+
   async function adoptAndTidy(): Promise<void> {
-    for (const journal of await adoptJournals({
-      folder,
-      config,
-      chains: [chain],
-      nowMs,
-      log,
-      metrics,
-    })) {
-      const shipper = ship(journal, ADOPTED_CHECK_MS);
-      adopted.set(journal, shipper);
+    const settings = { folder, config, chains: [chain], nowMs, log, metrics };
+    for (const journal of await adoptJournals(settings)) {
+      await skipToWatermark(journal);
+      adopted.set(journal, ship(journal, ADOPTED_CHECK_MS));
       parts.onAdopted(journal);
     }
     for (const [journal, shipper] of adopted) {

@@ -1,0 +1,16 @@
+import { describe, expect, test } from 'vitest';
+import { workerOf } from './worker.ts';
+
+describe('workerOf()', () => {
+  const rows = [
+    ['bcrt1qabc.rig', 'bcrt1qabc.rig'],
+    ['bcrt1qabc_rig', 'bcrt1qabc.rig'],
+    ['BCRT1QABC.Rig', 'bcrt1qabc.Rig'],
+    ['BCRT1QABC', 'bcrt1qabc'],
+    ['mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8.rig', 'mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8.rig'],
+  ] as const;
+  for (const [username, name] of rows) {
+    test(`books ${username} as ${name}`, () =>
+      expect(workerOf(username)).toEqual({ username, name }));
+  }
+});
