@@ -23,6 +23,9 @@ import { startLitecoind, type TestLitecoind, whyNoLitecoind } from '#test/harnes
 import { startRedis, type TestRedis } from '#test/harness/redis.ts';
 import { waitFor } from '#test/harness/wait-for.ts';
 
+/** Of two connected nodes the second may have the block from the first before it has it from us, and answer first. */
+const TAKEN = ['accepted', 'duplicate'];
+
 suite.skipIf(whyNoLitecoind() !== undefined)('jobmanager, with litecoind', () => {
   let litecoind: TestLitecoind;
   let redis: TestRedis;
@@ -93,11 +96,11 @@ suite.skipIf(whyNoLitecoind() !== undefined)('jobmanager, with litecoind', () =>
     });
 
     const solution = solve(first.job);
-    expect(await submitTo(bus, 'jm-1', solution)).toEqual({ outcome: 'accepted', reason: '' });
+    expect(TAKEN).toContain((await submitTo(bus, 'jm-1', solution)).outcome);
     await waitFor(
       async () => (await tipOf(0)) === solution.hash && (await tipOf(1)) === solution.hash,
     );
-    expect(['accepted', 'duplicate']).toContain((await submitTo(bus, 'jm-1', solution)).outcome);
+    expect(TAKEN).toContain((await submitTo(bus, 'jm-1', solution)).outcome);
     await waitFor(() => changes.includes(`accepted ${solution.hash}`), { what: 'the news of it' });
     expect(changes[0]).toBe(`submitted ${solution.hash}`);
 
@@ -127,7 +130,7 @@ suite.skipIf(whyNoLitecoind() !== undefined)('jobmanager, with litecoind', () =>
     const restarted = await jobmanager('jm-2', nodeUrls(), {}, shared);
     await waitFor(() => last('jm-2'));
     const solution = solve(job);
-    expect((await submitTo(bus, 'jm-2', solution)).outcome).toBe('accepted');
+    expect(TAKEN).toContain((await submitTo(bus, 'jm-2', solution)).outcome);
     expect(await restarted.value('seam_jobmanager_body_lookups_total', { found: 'nowhere' })).toBe(
       0,
     );
@@ -256,7 +259,7 @@ suite.skipIf(whyNoLitecoind() !== undefined)('jobmanager, with litecoind', () =>
       const one = await jobmanager('jm-1');
       const { job } = await waitFor(() => last('jm-1'));
       expect(one.readiness().isReady).toBe(true);
-      expect((await submitTo(bus, 'jm-1', solve(job))).outcome).toBe('accepted');
+      expect(TAKEN).toContain((await submitTo(bus, 'jm-1', solve(job))).outcome);
       await waitFor(() => last('jm-1')?.job.height === job.height + 1, { what: 'the next job' });
     } finally {
       await redis.start();
