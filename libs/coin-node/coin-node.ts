@@ -128,6 +128,10 @@ export class CoinNode implements NodeStanding, AsyncDisposable {
           });
   }
 
+  /** Whether the node tells of its blocks by ZMQ. */
+  get hasZmq(): boolean {
+    return this.#zmq !== undefined;
+  }
   get isHealthy(): boolean {
     return this.#problem === undefined;
   }

@@ -297,7 +297,8 @@ class Group implements CoinNodes {
     }
     this.#longPollStop?.abort();
     this.#longPollStop = undefined;
-    if (node !== undefined) this.#startLongPoll(node);
+    // ZMQ is faster, and a held call costs the node a thread: see Note [Held calls] in long-poll.ts.
+    if (node !== undefined && !node.hasZmq) this.#startLongPoll(node);
   }
 
   #startLongPoll(node: CoinNode): void {

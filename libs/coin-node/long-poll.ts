@@ -7,8 +7,17 @@ import { backoffMs } from './backoff.ts';
 import type { BlockTemplate } from './block-template.ts';
 import { RpcError } from './errors.ts';
 
-/** [ms] Core answers after about a minute when the mempool changed, and never while nothing changes. */
-export const LONG_POLL_TIMEOUT_MS = 300_000;
+/**
+ * [ms] Core answers after about a minute when the mempool changed, and never while nothing changes. Giving up frees nothing:
+ * see Note [Held calls].
+ *
+ * Note [Held calls]
+ * The node keeps one of its RPC threads (`rpcthreads`, 4 by default) for a held call until there is a new block, also when
+ * the caller is long gone. Callers that come and go on a quiet chain would take all of them, and the node would answer
+ * nobody, not even to a submitted block (seen on litecoind). So a call is held as long as it takes, by one caller at a
+ * time, and only at a node that has no ZMQ to tell of its blocks.
+ */
+export const LONG_POLL_TIMEOUT_MS = 3_600_000;
 
 const SAME_PARENT_PAUSE_MS = 1_000;
 

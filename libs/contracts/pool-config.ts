@@ -17,7 +17,9 @@ export const nodeConfig = z.object({
     .string()
     .regex(/^tcp:\/\/.+:\d+$/)
     .optional()
-    .describe('The node’s zmqpubhashblock endpoint, if it has one'),
+    .describe(
+      'The node’s zmqpubhashblock endpoint: the fastest word of a new block. Without it a call of each jobmanager is held open at the node (long poll), which takes one of its rpcthreads',
+    ),
 });
 
 export const chainConfig = z.object({
