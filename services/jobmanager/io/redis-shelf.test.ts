@@ -26,6 +26,7 @@ function shelfOn(chain: string) {
   const shelf = new RedisShelf({ redis: client, chain, log, metrics: createJobMetrics(registry) });
   const connected = waitFor(() => client.status === 'ready', { what: 'redis to be connected' });
   return {
+    client,
     shelf,
     connected,
     value: async (name: string) =>
@@ -132,6 +133,27 @@ suite('RedisShelf', () => {
     t.shelf.forgetWritten();
     t.shelf.putBody(body, PARENT);
     await waitFor(() => t.shelf.getBody(body.bodyId), { what: 'the body to be in the new store' });
+  });
+
+  test('writes again what was being written when the store became another one', async () => {
+    await using t = shelfOn('g');
+    await t.connected;
+    const { job } = make(payments);
+    const set = t.client.set.bind(t.client) as (...args: readonly unknown[]) => Promise<'OK'>;
+    let isFirst = true;
+    t.client.set = async (...args: readonly unknown[]) => {
+      const done = await set(...args);
+      if (isFirst) {
+        isFirst = false;
+        await redis.client.flushall();
+        t.shelf.forgetWritten();
+        t.shelf.putJob(job);
+      }
+      return done;
+    };
+    t.shelf.putJob(job);
+    await t.shelf.flush();
+    expect(await t.shelf.getJob(job.jobId)).toEqual(job);
   });
 
   test('is bounded while Redis is away: the oldest are given up', async () => {
