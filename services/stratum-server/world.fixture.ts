@@ -37,11 +37,11 @@ import { startWith } from './service.ts';
 
 export const ADDRESS = 'bcrt1qqyqszqgpqyqszqgpqyqszqgpqyqszqgpvxat9t';
 export const OTHER_ADDRESS = 'bcrt1qqgpqyqszqgpqyqszqgpqyqszqgpqyqszazmwwa';
-export const CHAIN = chainParams('bitcoin', 'regtest');
+const CHAIN = chainParams('bitcoin', 'regtest');
 /** One hash in four is a share. */
-export const SHARE_DIFFICULTY = 1e-9;
+const SHARE_DIFFICULTY = 1e-9;
 
-export function testConfig(runDir: string, change: Record<string, unknown> = {}): ResolvedConfig {
+function testConfig(runDir: string, change: Record<string, unknown> = {}): ResolvedConfig {
   const base = poolConfig.parse({
     chains: [
       { id: 'btc', chain: 'bitcoin', network: 'regtest', payoutAddress: ADDRESS, ...change },
@@ -58,7 +58,7 @@ function listener(name: string, mode: string, port: number) {
 }
 
 /** The records of a registry, put in by hand. */
-export class TestRegistry {
+class TestRegistry {
   records: InstanceRecord[] = [];
   readonly #watchers = new Set<(change: RegistryChange) => void>();
   readonly #generationListeners = new Set<() => Promise<void> | void>();

@@ -28,7 +28,7 @@
  */
 import { CapsuleError } from './errors.ts';
 
-export const CAPSULE_VERSION = 1;
+const CAPSULE_VERSION = 1;
 /** [bytes] no capsule is longer; the frontend's bound is above this */
 export const CAPSULE_BYTES_MAX = 65_536;
 /** [bytes] above this it is written anew */

@@ -37,7 +37,7 @@ import { suggestDifficulty } from './retarget.ts';
 import { bookName } from './worker.ts';
 
 /** Requests without sense since the last good share before the connection is closed. */
-export const JUNK_MAX = 100;
+const JUNK_MAX = 100;
 const MASKS_MAX = 8;
 /** [bytes] total of both extranonces until a job says otherwise: 4 of the pool's, 8 of the miner's */
 const EXTRANONCE_BYTES = 12;

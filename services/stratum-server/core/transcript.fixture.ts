@@ -22,7 +22,7 @@ import { sessionAfterShare } from './settle-share.ts';
 import { decideShare } from './submit.ts';
 import { giveJob, prepareForJob } from './work.ts';
 
-export const CHAIN = chainParams('bitcoin', 'regtest');
+const CHAIN = chainParams('bitcoin', 'regtest');
 export const START_MS = 1_700_000_000_000;
 /** Difficulty 1: no share of a transcript solves a block. */
 const NBITS = 0x1d00ffff;

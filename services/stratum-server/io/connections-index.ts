@@ -10,7 +10,7 @@ import type { Connection } from './connection.ts';
 import { within } from './wait.ts';
 
 /** [ms] between two writes of an unchanged connection */
-export const REFRESH_MS = 60_000;
+const REFRESH_MS = 60_000;
 const TTL_MS = 3 * REFRESH_MS;
 /** Records in one batch; what is left comes with the next. */
 const BATCH_MAX = 512;

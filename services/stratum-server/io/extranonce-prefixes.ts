@@ -12,7 +12,7 @@ import type { Metrics } from '../metrics.ts';
 import { within } from './wait.ts';
 
 /** [ms] of a lease */
-export const PREFIX_TTL_MS = 30 * 60_000;
+const PREFIX_TTL_MS = 30 * 60_000;
 /** [ms] between renewals of all */
 const RENEW_MS = 5 * 60_000;
 /** [ms] between looks whether more are wanted */

@@ -11,7 +11,7 @@ import type { Metrics } from '../metrics.ts';
 import { within } from './wait.ts';
 
 /** [ms] how long a lost session may be resumed */
-export const RESUME_MS = 10 * 60_000;
+const RESUME_MS = 10 * 60_000;
 /** [ms] the record of a living connection is written again before it could run out */
 export const STORE_AGAIN_MS = 4 * 60_000;
 const TTL_MS = RESUME_MS + STORE_AGAIN_MS;
