@@ -75,6 +75,9 @@ export function devchainLaunch(world: LauncherWorld): ProcessLaunch {
     '--password-file',
     join(folder.path, 'devchain', 'password'),
     '--demo',
+    // A block every few seconds with three demo miners.
+    '--bits',
+    '1e1fffff',
   ]);
 }
 

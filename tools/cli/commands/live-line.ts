@@ -1,24 +1,10 @@
 /** One line that lives while `seam up` is in the foreground: what the pool does now. */
-import { z } from 'zod';
+import { poolView } from '#libs/contracts/public-api.ts';
 import { callEdge } from '../operator-api.ts';
 import type { RunFolder } from '../run-folder.ts';
 import { formatHashrate } from '../terminal.ts';
 
 const EVERY_MS = 1_000;
-
-const poolView = z.object({
-  chains: z.array(
-    z
-      .object({
-        chain: z.string(),
-        miners: z.number(),
-        hashrateHps: z.object({ '1m': z.number() }).loose(),
-        shares: z.number(),
-        blocks: z.number(),
-      })
-      .loose(),
-  ),
-});
 
 /** Redraws until aborted; on something that is no terminal, stays silent. */
 export async function liveLine(folder: RunFolder, signal: AbortSignal): Promise<void> {
@@ -43,13 +29,16 @@ export async function liveLine(folder: RunFolder, signal: AbortSignal): Promise<
 
 async function describe(folder: RunFolder): Promise<string> {
   try {
-    const { chains } = poolView.parse(await callEdge(folder, 'http', { path: '/api/v1/pool' }));
-    return chains
-      .map(
-        ({ chain, miners, hashrateHps, shares, blocks }) =>
-          `${chain}: ${miners} miners  ${formatHashrate(hashrateHps['1m'])}  ${shares} shares  ${blocks} blocks`,
-      )
-      .join('   ');
+    const { chains, miners } = poolView.parse(
+      await callEdge(folder, 'http', { path: '/api/v1/pool' }),
+    );
+    const each = chains.map(({ chain, hashrateHps, totals, height, blocks, isReal }) => {
+      const last =
+        blocks[0] === undefined ? '' : `  last block ${blocks[0].height ?? '?'} ${blocks[0].state}`;
+      const name = isReal ? chain : `${chain} (not real coins)`;
+      return `${name}: ${formatHashrate(hashrateHps['1m'])}  ${totals.shares + totals.soloShares} shares  height ${height ?? '?'}${last}`;
+    });
+    return `${miners.connected} miners   ${each.join('   ')}`;
   } catch {
     return 'waiting for a reporter ...';
   }

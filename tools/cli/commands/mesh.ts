@@ -1,5 +1,6 @@
 /** Commands that show the mesh and set its wishes: thin over the two HTTP APIs. */
 import { z } from 'zod';
+import { blocksPage, workersPage } from '#libs/contracts/public-api.ts';
 import { callEdge, fetchGroups } from '../operator-api.ts';
 import { runFolder } from '../run-folder.ts';
 import {
@@ -52,59 +53,42 @@ export async function scale(group: string, count: string, options: Options): Pro
   if (options.json === true) printJson({ group, desired });
 }
 
-const worker = z
-  .object({
-    worker: z.string(),
-    hashrateHps: z.object({ '1m': z.number(), '1h': z.number() }).loose(),
-    shares: z.number(),
-    lastShareMs: z.number(),
-  })
-  .loose();
-
 export async function printWorkers(options: Options): Promise<void> {
   const answer = await callEdge(runFolder(options.runDir), 'http', { path: '/api/v1/workers' });
   if (options.json === true) return printJson(answer);
-  const { workers } = z.object({ workers: z.array(worker) }).parse(answer);
-  const nowMs = Date.now();
-  const rows = workers.map((one) => [
-    one.worker,
-    formatHashrate(one.hashrateHps['1m']),
-    formatHashrate(one.hashrateHps['1h']),
-    one.shares,
-    `${formatAge(nowMs - one.lastShareMs)} ago`,
+  const { workers } = workersPage.parse(answer);
+  const rows = workers.map(({ worker, hashrateHps, accepted, rejected, lastShareMs }) => [
+    worker,
+    formatHashrate(hashrateHps['1m']),
+    formatHashrate(hashrateHps['1h']),
+    accepted,
+    Object.values(rejected).reduce((sum, count) => sum + count, 0),
+    ageOf(lastShareMs),
   ]);
   process.stdout.write(
-    `${formatTable(['WORKER', '1 MIN', '1 HOUR', 'SHARES', 'LAST SHARE'], rows)}\n`,
+    `${formatTable(['WORKER', '1 MIN', '1 HOUR', 'ACCEPTED', 'REJECTED', 'LAST SHARE'], rows)}\n`,
   );
 }
-
-const block = z
-  .object({
-    chain: z.string(),
-    height: z.number(),
-    hash: z.string(),
-    worker: z.string(),
-    state: z.string(),
-    timeMs: z.number(),
-  })
-  .loose();
 
 export async function printBlocks(options: Options): Promise<void> {
   const answer = await callEdge(runFolder(options.runDir), 'http', { path: '/api/v1/blocks' });
   if (options.json === true) return printJson(answer);
-  const { blocks } = z.object({ blocks: z.array(block) }).parse(answer);
-  const nowMs = Date.now();
-  const rows = blocks.map((one) => [
-    one.chain,
-    one.height,
-    one.state,
-    one.worker,
-    `${formatAge(nowMs - one.timeMs)} ago`,
-    one.hash,
+  const { blocks } = blocksPage.parse(answer);
+  const rows = blocks.map(({ chain, height, state, worker, foundMs, hash }) => [
+    chain,
+    height ?? '?',
+    state,
+    worker ?? '?',
+    ageOf(foundMs),
+    hash,
   ]);
   process.stdout.write(
     `${formatTable(['CHAIN', 'HEIGHT', 'STATE', 'WORKER', 'FOUND', 'HASH'], rows)}\n`,
   );
+}
+
+function ageOf(timeMs: number | null): string {
+  return timeMs === null ? 'never' : `${formatAge(Date.now() - timeMs)} ago`;
 }
 
 const client = z
