@@ -62,7 +62,7 @@ class World {
 
 test('the present job is known, and a notify is clean exactly when the parent changes', () => {
   fc.assert(
-    fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
+    fc.property(fc.array(move, { maxLength: 60, size: 'max' }), (moves) => {
       const world = new World();
       for (const next of moves) {
         world.play(next);
@@ -81,7 +81,7 @@ test('the present job is known, and a notify is clean exactly when the parent ch
 
 test('once all agree on a height and say so again, that height is mined and the oldest is followed', () => {
   fc.assert(
-    fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
+    fc.property(fc.array(move, { maxLength: 60, size: 'max' }), (moves) => {
       const world = new World();
       for (const next of moves) world.play(next);
       const top = Math.max(...Object.values(world.heights));

@@ -154,6 +154,14 @@ describe('stepBook()', () => {
     expect(story.mined).toEqual(['1!', '2!']);
   });
 
+  test('takes another source’s word for a lower height while the active one has none', () => {
+    const story = new Story()
+      .sources(T0, 'a', 'b')
+      .announce('b', T0, { id: 1, height: 101 })
+      .announce('b', T0 + 1, { id: 2, height: 100 });
+    expect(story.mined).toEqual(['1!', '2!']);
+  });
+
   test('takes the last job of a snapshot and ignores what it knows better', () => {
     const jobs = [makeJob({ id: 1 }), makeJob({ id: 2 })];
     const snapshot = {

@@ -276,13 +276,23 @@ function oldestReady(book: JobBook): Source | undefined {
 function aheadOf(book: JobBook, active: Source): KnownJob | undefined {
   const floor = active.latest?.job.height ?? -1;
   let best: KnownJob | undefined;
-  const others = [...book.sources.values()].filter((source) => source.isReady);
-  for (const known of [book.current, ...others.map((source) => source.latest)]) {
+  for (const known of [orphanedWork(book), ...latestOfReady(book)]) {
     if (known === undefined || known.sourceId === active.id) continue;
     if (known.job.height <= floor || active.refused.includes(known.job.parent)) continue;
     if (best === undefined || isBetter(book, known, best)) best = known;
   }
   return best;
+}
+
+/** What is mined, if whoever announced it is gone; a living source is taken by its last word. */
+function orphanedWork({ current, sources }: JobBook): KnownJob | undefined {
+  return current !== undefined && sources.get(current.sourceId)?.isReady !== true
+    ? current
+    : undefined;
+}
+
+function latestOfReady({ sources }: JobBook): readonly (KnownJob | undefined)[] {
+  return [...sources.values()].filter((source) => source.isReady).map((source) => source.latest);
 }
 
 function isBetter(book: JobBook, a: KnownJob, b: KnownJob): boolean {
