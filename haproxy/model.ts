@@ -1,4 +1,5 @@
 /** What an HAProxy of the edge is told, as data. Rendered by `render.ts`. */
+import { createHash } from 'node:crypto';
 import type { ResolvedConfig } from '#libs/contracts/pool-config.ts';
 
 export interface StratumListener {
@@ -45,7 +46,21 @@ export function connectionsForDescriptors(descriptors: number): number {
   );
 }
 
+/** [bytes] of a connection's id, and what of it is not the replica's name: two IPv6 addresses with ports, time, counter, pid. */
+const UNIQUE_ID_BYTES_MAX = 128;
+const UNIQUE_ID_TAIL_BYTES = 108;
+const REPLICA_BYTES_MAX = UNIQUE_ID_BYTES_MAX - UNIQUE_ID_TAIL_BYTES;
+
+/** A host's name fit for connection ids: HAProxy cuts an id at 128 bytes, and what is cut makes it unique. */
+export function replicaName(host: string): string {
+  const plain = host.replaceAll(/[^A-Za-z0-9-]/g, '-') || 'edge';
+  if (plain.length <= REPLICA_BYTES_MAX) return plain;
+  const hash = createHash('sha256').update(host).digest('hex').slice(0, 8);
+  return `${plain.slice(0, REPLICA_BYTES_MAX - 9)}-${hash}`;
+}
+
 export interface EdgePlace {
+  /** The host's name, or another one no second HAProxy has. */
   readonly replica: string;
   readonly edge: string;
   readonly folder: string;
@@ -58,7 +73,7 @@ export interface EdgePlace {
 export function edgeModel(config: ResolvedConfig, place: EdgePlace): EdgeModel {
   const { replica, edge, folder, descriptors, operatorAddress } = place;
   return {
-    replica,
+    replica: replicaName(replica),
     edge,
     folder,
     listeners: config.listeners.map(({ name, port }) => ({ name, bind: `*:${port}` })),

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { connectionsForDescriptors, type EdgeModel } from './model.ts';
+import { connectionsForDescriptors, type EdgeModel, replicaName } from './model.ts';
 import { renderHaproxy } from './render.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'seam-haproxy-'));
@@ -69,6 +69,20 @@ describe('renderHaproxy()', () => {
     expect(() => renderHaproxy({ ...model, listeners: [{ name: 'a b', bind: '*:1' }] })).toThrow(
       RangeError,
     );
+  });
+});
+
+describe('replicaName()', () => {
+  test('is a plain word short enough for an id of 128 bytes', () => {
+    expect(replicaName('edge-1')).toBe('edge-1');
+    expect(replicaName('edge 1.example')).toBe('edge-1-example');
+    expect(replicaName('')).toBe('edge');
+    const [a, b] = ['a', 'b'].map((end) => replicaName(`a-very-long-host-name-of-a-cloud-${end}`));
+    expect(a).toMatch(/^a-very-long-[0-9a-f]{8}$/);
+    expect(a).not.toBe(b);
+    // IPv6 on both sides, hexadecimal, with the largest numbers.
+    const tail = `-${'F'.repeat(32)}:FFFF_${'F'.repeat(32)}:FFFF_${'F'.repeat(8)}_${'F'.repeat(8)}:${'F'.repeat(8)}`;
+    expect(`${a}${tail}`.length).toBeLessThanOrEqual(128);
   });
 });
 

@@ -51,8 +51,13 @@ export interface FrontendFixture extends AsyncDisposable {
   metric(name: string): Promise<number>;
 }
 
-export async function startFrontend(change: Partial<Settings> = {}): Promise<FrontendFixture> {
-  const folder = await mkdtemp(join(tmpdir(), 'seam-edge-'));
+/** @param place a slot in a folder shared with other frontends; default: slot 3 of a folder of its own */
+export async function startFrontend(
+  change: Partial<Settings> = {},
+  place?: { readonly folder: string; readonly slot: number },
+): Promise<FrontendFixture> {
+  const folder = place?.folder ?? (await mkdtemp(join(tmpdir(), 'seam-edge-')));
+  const slot = place?.slot ?? 3;
   const link = createMemoryLink();
   const registry = createFakeRegistry();
   const metrics = new MetricRegistry();
@@ -75,7 +80,7 @@ export async function startFrontend(change: Partial<Settings> = {}): Promise<Fro
       heldBytesMax: 10_000_000,
       ...change,
     },
-    slot: 3,
+    slot,
     idPrefix: 'socket-frontend-1-00000000000000bb',
     registry,
     connect: (server, handlers) =>
@@ -135,9 +140,12 @@ export async function startFrontend(change: Partial<Settings> = {}): Promise<Fro
     metrics,
     failures,
     startServer,
-    pathOf: (listener) => join(folder, `3.${listener}.sock`),
+    pathOf: (listener) => join(folder, `${slot}.${listener}.sock`),
     async connect(listener, header = {}) {
-      return await connectMiner(join(folder, `3.${listener}.sock`), encodeProxyHeader(header));
+      return await connectMiner(
+        join(folder, `${slot}.${listener}.sock`),
+        encodeProxyHeader(header),
+      );
     },
     async metric(name) {
       const { values = [] } = (await metrics.getSingleMetric(name)?.get()) ?? {};
@@ -146,7 +154,7 @@ export async function startFrontend(change: Partial<Settings> = {}): Promise<Fro
     async [Symbol.asyncDispose]() {
       await frontend[Symbol.asyncDispose]();
       for (const server of servers.values()) await server[Symbol.asyncDispose]();
-      await rm(folder, { recursive: true, force: true });
+      if (place === undefined) await rm(folder, { recursive: true, force: true });
     },
   };
 }
