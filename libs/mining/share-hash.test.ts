@@ -90,6 +90,23 @@ describe('hashShare()', () => {
     expect(hexFromBytes(hashShare(prepared, first).header)).toBe(header);
   });
 
+  test('does not mix jobs whose shares come in turn', () => {
+    const base = makeJob();
+    const longer = { ...base.coinbase, scriptSigTail: '00'.repeat(70) };
+    const jobs = [base, makeJob({ coinbase: longer }), makeJob({ merkleBranch: [] })];
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(2), solution), { maxLength: 10 }), (shares) => {
+        const prepared = jobs.map((job) => prepareJob(job, 'sha256d'));
+        for (const [which, found] of shares) {
+          const [job, ready] = [jobs[which] ?? base, prepared[which]];
+          if (ready === undefined) throw new Error('no such job');
+          const header = hexFromBytes(hashShare(ready, found).header);
+          expect(header).toBe(headerOfMiner(notifyParams(job, undefined, true), found));
+        }
+      }),
+    );
+  });
+
   test('finds the proof of work of scrypt and keeps sha256d as identity', () => {
     const prepared = prepareJob(makeJob(), 'scrypt');
     const share = hashShare(prepared, {
@@ -103,6 +120,23 @@ describe('hashShare()', () => {
     expect(share.powNumber).not.toBe(integerFromHash(share.identity));
     const pow = scryptSync(share.header, share.header, 32, { N: 1024, r: 1, p: 1 });
     expect(share.powNumber).toBe(BigInt(`0x${pow.reverse().toString('hex')}`));
+  });
+
+  test('takes extranonces that are cut elsewhere', () => {
+    const prepared = prepareJob(makeJob(), 'sha256d');
+    const all = Uint8Array.from({ length: 12 }, (_, index) => index);
+    const cut = (at: number) => ({
+      ...{ extranonce1: all.subarray(0, at), extranonce2: all.subarray(at) },
+      ...{ ntime: 1, nonce: 1, version: 1 },
+    });
+    expect(hashShare(prepared, cut(8))).toEqual(hashShare(prepared, cut(4)));
+    expect(solvedCoinbase(prepared, cut(8))).toEqual(solvedCoinbase(prepared, cut(4)));
+  });
+
+  test('refuses a coinbase that is larger than any', () => {
+    const { coinbase } = makeJob();
+    const huge = makeJob({ coinbase: { ...coinbase, poolScript: '00'.repeat(40_000) } });
+    expect(() => prepareJob(huge, 'sha256d')).toThrow(RangeError);
   });
 
   test('refuses extranonces that do not fill their place', () => {

@@ -1,9 +1,8 @@
 /**
- * From a submit to hashes: the hot path. What depends on the job alone is prepared once; a share then costs its
- * double hashes and no more. The dedicated writing into one reused buffer is why this does not use encodeHeader().
+ * From a submit to hashes: the hot path. What depends on the job alone is prepared once; a share then costs its double
+ * hashes and little more. See Note [Why WebAssembly] in sha256-module.ts.
  */
 import { Buffer } from 'node:buffer';
-import { hash } from 'node:crypto';
 import { bytesFromHex } from '#libs/bitcoin/hex.ts';
 import { type PowAlgorithm, powHash } from '#libs/bitcoin/hash.ts';
 import { HEADER_BYTES } from '#libs/bitcoin/header.ts';
@@ -11,17 +10,34 @@ import { internalFromDisplay } from '#libs/bitcoin/prevhash.ts';
 import { integerFromHash, targetFromNbits } from '#libs/bitcoin/target.ts';
 import { coinb1Of, coinb2Of } from './coinbase-layout.ts';
 import type { MinableJob } from './job.ts';
+import { FREE_OFFSET, instantiateSha256, paddedBlocks, writePadding } from './sha256-module.ts';
 
-const ROOT_OFFSET = 36;
 const HASH_BYTES = 32;
+/** [bytes] far above any coinbase: five outputs with scripts of standard size are a few hundred */
+const COINBASE_BYTES_MAX = 32_768;
 
-/** A job made ready to hash shares for, for one payee. Costs some 10 KB: share it between sessions. */
+/** Where what is hashed lies in the module's memory: header and pair with their padding, then the coinbase. */
+const HEADER_OFFSET = FREE_OFFSET;
+const PAIR_OFFSET = HEADER_OFFSET + 128;
+const IDENTITY_OFFSET = PAIR_OFFSET + 128;
+const COINBASE_OFFSET = IDENTITY_OFFSET + 64;
+const ROOT_OFFSET = HEADER_OFFSET + 36;
+
+const { memory, exports: sha256 } = instantiateSha256(COINBASE_OFFSET + COINBASE_BYTES_MAX + 128);
+const view = new DataView(memory.buffer);
+writePadding(memory, HEADER_OFFSET, HEADER_BYTES);
+writePadding(memory, PAIR_OFFSET, 2 * HASH_BYTES);
+
+/** The job whose bytes lie in memory: between two shares of one job only the extranonces differ. */
+let loaded: PreparedJob | undefined;
+
+/** A job made ready to hash shares for, for one payee. Costs a few KB: share it between sessions. */
 export interface PreparedJob<J extends MinableJob = MinableJob> {
   readonly job: J;
   readonly algorithm: PowAlgorithm;
   /** From the job's nbits. */
   readonly networkTarget: bigint;
-  /** coinb1 | extranonce1 | extranonce2 | coinb2; the extranonces are overwritten by every share. */
+  /** coinb1 | zeros for the extranonces | coinb2 */
   readonly coinbase: Buffer;
   readonly extranonceOffset: number;
   /** [bytes] of both extranonces together */
@@ -53,7 +69,7 @@ export interface ShareHash {
 
 /**
  * @param ownerScript in `solo` the script of whoever owns the connection
- * @throws {WireError} if a hex field of the job is none, {RangeError} if nbits or the scriptSig are impossible
+ * @throws {WireError} if a hex field of the job is none, {RangeError} if nbits, the scriptSig or the size are impossible
  */
 export function prepareJob<J extends MinableJob>(
   job: J,
@@ -61,16 +77,19 @@ export function prepareJob<J extends MinableJob>(
   ownerScript?: Uint8Array,
 ): PreparedJob<J> {
   const coinb1 = coinb1Of(job.coinbase);
+  const coinb2 = coinb2Of(job.coinbase, ownerScript);
   const extranonceBytes = job.coinbase.extranonce1Size + job.coinbase.extranonce2Size;
+  const coinbase = Buffer.concat([coinb1, new Uint8Array(extranonceBytes), coinb2]);
+  if (coinbase.length > COINBASE_BYTES_MAX) {
+    throw new RangeError(
+      `Cannot prepare job ${job.jobId}: its coinbase has ${coinbase.length} bytes`,
+    );
+  }
   return {
     job,
     algorithm,
     networkTarget: targetFromNbits(job.nbits),
-    coinbase: Buffer.concat([
-      coinb1,
-      new Uint8Array(extranonceBytes),
-      coinb2Of(job.coinbase, ownerScript),
-    ]),
+    coinbase,
     extranonceOffset: coinb1.length,
     extranonceBytes,
     merkleBranch: job.merkleBranch.map(bytesFromHex),
@@ -80,52 +99,60 @@ export function prepareJob<J extends MinableJob>(
 
 /** @throws {RangeError} if the extranonces do not fill the job's place: whoever parsed the submit checked them */
 export function hashShare(prepared: PreparedJob, solution: Solution): ShareHash {
-  const header = headerOf(prepared, solution);
-  const identity = sha256dOf(header);
+  checkExtranonces(prepared, solution);
+  load(prepared);
+  writeSolution(prepared, solution);
+  hashMerkleRoot(prepared);
+  sha256.sha256d(HEADER_OFFSET, paddedBlocks(HEADER_BYTES), IDENTITY_OFFSET);
+  const header = memory.slice(HEADER_OFFSET, HEADER_OFFSET + HEADER_BYTES);
+  const identity = memory.slice(IDENTITY_OFFSET, IDENTITY_OFFSET + HASH_BYTES);
   const pow = prepared.algorithm === 'sha256d' ? identity : powHash(prepared.algorithm, header);
   return { header, identity, powNumber: integerFromHash(pow) };
 }
 
-/** The whole coinbase of a solution, without witness, as a copy: for the block path. */
+/** The whole coinbase of a solution, without witness, as a copy: for the block path. @throws {RangeError} as hashShare() */
 export function solvedCoinbase(prepared: PreparedJob, solution: Solution): Uint8Array {
-  return Uint8Array.from(fillCoinbase(prepared, solution));
-}
-
-function headerOf(prepared: PreparedJob, solution: Solution): Buffer {
-  // allocUnsafeSlow: not a view of the shared pool, which a kept header would keep alive.
-  const header = Buffer.allocUnsafeSlow(HEADER_BYTES);
-  prepared.headerTemplate.copy(header);
-  header.writeUInt32LE(solution.version >>> 0, 0);
-  merkleRootOf(prepared, solution).copy(header, ROOT_OFFSET);
-  header.writeUInt32LE(solution.ntime, 68);
-  header.writeUInt32LE(solution.nonce, 76);
-  return header;
-}
-
-const pair = Buffer.alloc(2 * HASH_BYTES);
-
-function merkleRootOf(prepared: PreparedJob, solution: Solution): Buffer {
-  let root = sha256dOf(fillCoinbase(prepared, solution));
-  for (const sibling of prepared.merkleBranch) {
-    root.copy(pair, 0);
-    pair.set(sibling, HASH_BYTES);
-    root = sha256dOf(pair);
-  }
-  return root;
-}
-
-function fillCoinbase(prepared: PreparedJob, solution: Solution): Buffer {
-  const { coinbase, extranonceOffset, extranonceBytes } = prepared;
-  const { extranonce1, extranonce2 } = solution;
-  // Only the sum counts: a miner that can do 4 bytes only has its extranonce1 padded.
-  if (extranonce1.length + extranonce2.length !== extranonceBytes) {
-    throw new RangeError(
-      `Cannot hash share: extranonces have ${extranonce1.length} and ${extranonce2.length} bytes`,
-    );
-  }
-  coinbase.set(extranonce1, extranonceOffset);
-  coinbase.set(extranonce2, extranonceOffset + extranonce1.length);
+  checkExtranonces(prepared, solution);
+  const coinbase = Uint8Array.from(prepared.coinbase);
+  coinbase.set(solution.extranonce1, prepared.extranonceOffset);
+  coinbase.set(solution.extranonce2, prepared.extranonceOffset + solution.extranonce1.length);
   return coinbase;
+}
+
+function load(prepared: PreparedJob): void {
+  if (loaded === prepared) return;
+  memory.set(prepared.headerTemplate, HEADER_OFFSET);
+  memory.set(prepared.coinbase, COINBASE_OFFSET);
+  writePadding(memory, COINBASE_OFFSET, prepared.coinbase.length);
+  loaded = prepared;
+}
+
+function writeSolution(prepared: PreparedJob, solution: Solution): void {
+  const { extranonce1, extranonce2 } = solution;
+  const extranonces = COINBASE_OFFSET + prepared.extranonceOffset;
+  memory.set(extranonce1, extranonces);
+  memory.set(extranonce2, extranonces + extranonce1.length);
+  view.setUint32(HEADER_OFFSET, solution.version, true);
+  view.setUint32(HEADER_OFFSET + 68, solution.ntime, true);
+  view.setUint32(HEADER_OFFSET + 76, solution.nonce, true);
+}
+
+/** Hashes the coinbase, then pair by pair up the branch, into the header. */
+function hashMerkleRoot({ coinbase, merkleBranch }: PreparedJob): void {
+  sha256.sha256d(COINBASE_OFFSET, paddedBlocks(coinbase.length), PAIR_OFFSET);
+  for (const sibling of merkleBranch) {
+    memory.set(sibling, PAIR_OFFSET + HASH_BYTES);
+    sha256.sha256d(PAIR_OFFSET, paddedBlocks(2 * HASH_BYTES), PAIR_OFFSET);
+  }
+  memory.copyWithin(ROOT_OFFSET, PAIR_OFFSET, PAIR_OFFSET + HASH_BYTES);
+}
+
+/** Only the sum counts: a miner that can do 4 bytes only has its extranonce1 padded. */
+function checkExtranonces(prepared: PreparedJob, { extranonce1, extranonce2 }: Solution): void {
+  if (extranonce1.length + extranonce2.length === prepared.extranonceBytes) return;
+  throw new RangeError(
+    `Cannot hash share: extranonces have ${extranonce1.length} and ${extranonce2.length} bytes`,
+  );
 }
 
 function headerTemplateOf(job: MinableJob): Buffer {
@@ -133,8 +160,4 @@ function headerTemplateOf(job: MinableJob): Buffer {
   header.set(internalFromDisplay(job.parent), 4);
   header.writeUInt32LE(job.nbits, 72);
   return header;
-}
-
-function sha256dOf(bytes: Buffer): Buffer {
-  return hash('sha256', hash('sha256', bytes, 'buffer'), 'buffer');
 }
