@@ -208,8 +208,8 @@ suite('a process that stops', () => {
         leaver.bus.publish(counted, 'bye', { n: 0, padding: '' });
         return told.length > 0;
       });
-      const padding = 'x'.repeat(10_000);
-      for (let n = 1; n < 200; n += 1) leaver.bus.publish(counted, 'bye', { n: -n, padding });
+      const padding = 'x'.repeat(500);
+      for (let n = 1; n < 2_000; n += 1) leaver.bus.publish(counted, 'bye', { n: -n, padding });
       leaver.bus.publish(counted, 'bye', { n: life, padding });
       await leaver.bus[Symbol.asyncDispose]();
       await waitFor(() => told.at(-1) === life, { what: `the last word of life ${life}` });

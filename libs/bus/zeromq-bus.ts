@@ -30,7 +30,7 @@ const RPC_HIGH_WATER = 1_000;
 const QUEUE_CAPACITY = 10_000;
 const QUEUE_BYTES_MAX = 256 * 1_024 * 1_024;
 /** [ms] last words ("I leave", a reply) get this long after close; a dead peer holds nobody up for more */
-const LINGER_MS = 100;
+const LINGER_MS = 250;
 /** libzmq takes 1023 sockets by default; a peer costs six, monitors included */
 const SOCKETS_MAX = 16_384;
 

@@ -15,8 +15,10 @@ import type { Channel, ChannelEvents } from './transport.ts';
 /** [ms] wait before the first new socket; doubled up to the maximum until a handshake succeeds */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 2_000;
-/** [ms] what had come before the break is still read: last words. Less than libzmq waits before it reconnects. */
+/** [ms] between looks whether a broken socket has been read to its end: last words. */
 const LAST_WORDS_MS = 50;
+/** [looks] after which it is closed all the same */
+const LAST_WORDS_LOOKS = 20;
 
 export interface ZeromqPeerOptions {
   readonly rpcEndpoint: string;
@@ -43,7 +45,7 @@ export class ZeromqPeer implements Channel {
       create: options.createDealer,
       endpoint: options.rpcEndpoint,
       onOpened: (dealer) => this.#openRpc(dealer),
-      lastWordsMs: 0, // Its calls have failed by then.
+      hasLastWords: false, // Its calls have failed by then.
       onBroken: () => this.#breakRpc(),
       onMessage: (frames) => events.onReply(frames),
     });
@@ -51,7 +53,7 @@ export class ZeromqPeer implements Channel {
       create: options.createSubscriber,
       endpoint: options.pubEndpoint,
       onOpened: (subscriber) => this.#subscribeAll(subscriber),
-      lastWordsMs: LAST_WORDS_MS,
+      hasLastWords: true,
       onBroken: () => undefined, // The publisher's next sequence tells what was missed.
       onMessage: (frames) => events.onPublication(frames),
     });
@@ -109,8 +111,8 @@ export class ZeromqPeer implements Channel {
 interface ReconnectingOptions<S extends Dealer | Subscriber> {
   readonly create: () => S;
   readonly endpoint: string;
-  /** [ms] a socket is read after its connection broke */
-  readonly lastWordsMs: number;
+  /** A socket whose connection broke is read to its end before it is closed. */
+  readonly hasLastWords: boolean;
   /** A new socket is connecting. */
   readonly onOpened: (socket: S) => void;
   /** Its connection broke; a new socket follows by itself. */
@@ -165,12 +167,18 @@ class Reconnecting<S extends Dealer | Subscriber> implements Disposable {
   }
 
   #end(socket: S): void {
-    const { lastWordsMs } = this.#options;
-    if (lastWordsMs === 0) return socket.close();
+    if (!this.#options.hasLastWords) return socket.close();
     this.#ending.add(socket);
+    this.#closeWhenRead(socket, LAST_WORDS_LOOKS);
+  }
+
+  #closeWhenRead(socket: S, looksLeft: number): void {
     setTimeout(() => {
-      if (this.#ending.delete(socket)) socket.close();
-    }, lastWordsMs).unref();
+      if (!this.#ending.has(socket)) return;
+      if (socket.readable && looksLeft > 0) return this.#closeWhenRead(socket, looksLeft - 1);
+      this.#ending.delete(socket);
+      socket.close();
+    }, LAST_WORDS_MS).unref();
   }
 
   async #receive(socket: S): Promise<void> {
