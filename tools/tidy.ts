@@ -14,7 +14,7 @@ interface Layer {
 
 /** A file belongs to the first row whose pattern matches its path. */
 const LAYERS: readonly Layer[] = [
-  { files: /\.(test|fixture|bench)\.ts$|-contract\.ts$|^(test|tools)\//, mayImport: '' },
+  { files: /\.(test|fixture|bench)\.ts$|-contract\.ts$|^(test|tools|deploy)\//, mayImport: '' },
   { files: /^libs\/(bitcoin|stratum|mining)\/|^libs\/assert\.ts$/, mayImport: DOMAIN },
   { files: /^libs\/contracts\//, mayImport: `libs/contracts/|${DOMAIN}|zod$` },
   { files: /^libs\//, mayImport: 'libs/|node:|[a-z@]' },
@@ -33,7 +33,7 @@ const IMPURE =
 const RUNTIME_ONLY = /\b(Date\.now\(|Math\.random\(|process\.env\b)/;
 
 function isTest(file: string): boolean {
-  return /\.(test|fixture|bench)\.ts$|-contract\.ts$|^(test|tools)\//.test(file);
+  return /\.(test|fixture|bench)\.ts$|-contract\.ts$|^(test|tools|deploy)\//.test(file);
 }
 
 function codeOf(text: string): string {

@@ -128,7 +128,13 @@ class Launcher {
       said = text;
       return groups.length > 0 && groups.every(({ serving, desired }) => serving >= desired);
     });
-    const ports = this.#world.loaded.config.listeners.map((listener) => listener.port);
+    const { listeners, groups, http } = this.#world.loaded.config;
+    const ports = listeners.map((listener) => listener.port);
+    if (groups.reporter > 0)
+      await waitUntil(`the public page answers on port ${http.port}`, () => answersHttp(http.port));
+    await waitUntil(`the operator API answers on port ${http.operatorPort}`, () =>
+      answersHttp(http.operatorPort),
+    );
     await waitUntil(`ports ${ports.join(', ')} serve miners`, async () =>
       (await Promise.all(ports.map(answersStratum))).every(Boolean),
     );
@@ -193,6 +199,16 @@ async function groupCounts(world: LauncherWorld) {
     return groups;
   } catch {
     return []; // No converger answers yet.
+  }
+}
+
+/** Whether HAProxy has somebody behind an HTTP port. */
+async function answersHttp(port: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(2_000) }))
+      .ok;
+  } catch {
+    return false;
   }
 }
 
