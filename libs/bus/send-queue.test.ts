@@ -113,6 +113,15 @@ suite('SendQueue', () => {
     assert.deepEqual(sent, [1]);
   });
 
+  test('drops just the same when nobody wants to know', () => {
+    const { send } = gatedSocket();
+    const queue = new SendQueue<number>({ send, capacity: 2, overflow: 'drop_oldest' });
+    for (const message of [1, 2, 3, 4]) assert.isTrue(queue.push(message));
+    assert.equal(queue.length, 2);
+    queue.close();
+    assert.equal(queue.length, 0);
+  });
+
   test('tells when all is sent', async () => {
     const { queue, sent, finish } = queueOn();
     queue.push(1);

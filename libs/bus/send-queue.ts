@@ -63,7 +63,7 @@ export class SendQueue<M> implements Disposable {
   /** Drops what waits and takes no more. The send in flight ends as it may. */
   close(): void {
     this.#isClosed = true;
-    while (this.length > 0) this.#options.onDropped?.(this.#shift());
+    while (this.length > 0) this.#drop();
     this.#idle?.resolve();
   }
 
@@ -74,9 +74,14 @@ export class SendQueue<M> implements Disposable {
   #makeRoom(bytes: number): boolean {
     while (this.#isOver(bytes)) {
       if (this.#options.overflow === 'reject' || this.length === 0) return false;
-      this.#options.onDropped?.(this.#shift());
+      this.#drop();
     }
     return true;
+  }
+
+  #drop(): void {
+    const message = this.#shift(); // Not inside the call: without a listener it would not be evaluated.
+    this.#options.onDropped?.(message);
   }
 
   #isOver(bytes: number): boolean {
