@@ -46,7 +46,7 @@ export interface CoinNodeOptions {
   readonly random: () => number;
   readonly signal: AbortSignal;
   /** The node's best block is another one now; with its template if that is how we know. */
-  readonly onTip: (source: TipSource, template?: BlockTemplate) => void;
+  readonly onTip: (template?: BlockTemplate) => void;
   /** Its health, or what is known of its tip, changed. */
   readonly onChange: () => void;
   /** The node answered and its best block is still `tip`. */
@@ -78,6 +78,8 @@ export class CoinNode implements NodeStanding, AsyncDisposable {
   #problem: NodeProblem | undefined = 'unknown';
   #healthySinceMs = 0;
   #tip: NodeTip | undefined;
+  #tipSource: TipSource = 'poll';
+  #isZmqSilent = false;
   #tipChanges = 0;
   #formerTips: readonly string[] = [];
   #checkedMs = 0;
@@ -144,6 +146,10 @@ export class CoinNode implements NodeStanding, AsyncDisposable {
   get tip(): NodeTip | undefined {
     return this.#tip;
   }
+  /** How we heard of the tip first. */
+  get tipSource(): TipSource {
+    return this.#tipSource;
+  }
   get longPollId(): string | undefined {
     return this.#longPollId;
   }
@@ -196,8 +202,9 @@ export class CoinNode implements NodeStanding, AsyncDisposable {
   /** Takes a word about the node's best block. Nothing happens if it is the one we know. */
   observe(tip: NodeTip, source: TipSource, template?: BlockTemplate): void {
     if (tip.hash === this.#tip?.hash) return;
-    this.#replaceTip(tip);
-    this.#options.onTip(source, template);
+    this.#watchZmq(source);
+    this.#replaceTip(tip, source);
+    this.#options.onTip(template);
     void this.checkup(); // For the work of the new tip.
   }
 
@@ -225,6 +232,16 @@ export class CoinNode implements NodeStanding, AsyncDisposable {
     await this.#held[Symbol.asyncDispose]();
     await this.#poll.done;
     await this.#checkup;
+  }
+
+  /** Says it once when the poll finds what ZMQ should have told: a wrong endpoint costs up to a poll's interval. */
+  #watchZmq(source: TipSource): void {
+    if (source === 'zmq') this.#isZmqSilent = false;
+    if (!this.hasZmq || source !== 'poll' || this.#isZmqSilent || this.#tip === undefined) return;
+    this.#isZmqSilent = true;
+    const { log, config } = this.#options;
+    const endpoint = config.zmqHashblock;
+    log.warn({ node: this.name, endpoint }, 'the poll found a block before ZMQ told of it');
   }
 
   #templateRequest() {
@@ -294,16 +311,17 @@ export class CoinNode implements NodeStanding, AsyncDisposable {
       this.#tip = tip;
       this.#options.onChange(); // Its work is known now, so somebody may be behind.
     } else {
-      this.#replaceTip(tip);
-      this.#options.onTip('poll');
+      this.#replaceTip(tip, 'poll');
+      this.#options.onTip();
     }
   }
 
-  #replaceTip(tip: NodeTip): void {
+  #replaceTip(tip: NodeTip, source: TipSource): void {
     if (this.#tip !== undefined) {
       this.#formerTips = [this.#tip.hash, ...this.#formerTips].slice(0, FORMER_TIPS_MAX);
     }
     this.#tip = tip;
+    this.#tipSource = source;
     this.#tipChanges += 1;
   }
 

@@ -262,15 +262,15 @@ class Group implements CoinNodes {
       nowMs,
       random: this.#random,
       signal: this.#signal,
-      onTip: (source, template) => this.#settle(source, template),
-      onChange: () => this.#settle('poll'),
+      onTip: (template) => this.#settle(template),
+      onChange: () => this.#settle(),
       onConfirmed: () => this.#confirm(node),
     });
     return node;
   }
 
   /** Something changed: chooses the node to use, and reports its tip if that is not what was last reported. */
-  #settle(source: TipSource, template?: BlockTemplate): void {
+  #settle(template?: BlockTemplate): void {
     if (this.#signal.aborted) return;
     const nowMs = this.#options.nowMs();
     const name = chooseNode(this.#nodes, this.#current?.name, this.#switchedMs, nowMs);
@@ -281,8 +281,8 @@ class Group implements CoinNodes {
     this.#tip = tip;
     this.#generation += 1;
     this.#lastConfirmedMs = nowMs;
-    this.#metrics.tips.inc({ chain: this.#options.chain.id, source });
-    this.#options.onTip(tip, source, chosen.name);
+    this.#metrics.tips.inc({ chain: this.#options.chain.id, source: chosen.tipSource });
+    this.#options.onTip(tip, chosen.tipSource, chosen.name);
     if (template !== undefined) this.#deliver(template, chosen);
     else this.#run(this.#fetchFirstTemplate(this.#generation));
   }
@@ -332,7 +332,7 @@ class Group implements CoinNodes {
     if (node.tip?.hash === this.#tip && node.isHealthy)
       this.#lastConfirmedMs = this.#options.nowMs();
     // Time alone may give a node of higher rank its place back.
-    this.#settle('poll');
+    this.#settle();
   }
 
   /** Tries until there is a template of the new tip or the tip is old. */

@@ -45,8 +45,9 @@ const envelope = z.object({
 
 /** `http://user:password@host:9332/x` -> `http://host:9332/x`; what is not a URL becomes `(not a URL)`. */
 export function redactUrl(url: string): string {
-  if (!URL.canParse(url)) return '(not a URL)';
-  const parsed = new URL(url);
+  const parsed = URL.parse(url);
+  // `user:password@host` parses, too: as a scheme and a path.
+  if (parsed === null || parsed.host === '') return '(not a URL)';
   parsed.username = '';
   parsed.password = '';
   parsed.search = '';

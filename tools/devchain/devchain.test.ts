@@ -261,6 +261,8 @@ suite('devchain as a process', () => {
     assert.equal(await devchain.call('getbestblockhash'), hashes.at(-1));
     const error = await devchain.start().catch((failure: unknown) => failure);
     assert.include(String(error), 'devchain ended: 78');
+    assert.equal(await devchain.call('stop'), 'devchain stopping');
+    await waitFor(() => devchain.exitCode === 0);
   });
 
   test('of litecoin wants the mweb rule and gives no mweb', async () => {

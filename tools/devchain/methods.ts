@@ -40,8 +40,6 @@ const WARNING = 'devchain: these are not real coins';
 const MINE_MAX = 1_000;
 const MEMPOOL_ADD_MAX = 1_000;
 const LONG_POLLS_MAX = 64;
-/** [ms] between looks at the mempool once a long poll has waited long enough */
-const LONG_POLL_AGAIN_MS = 10_000;
 
 /** What the RPC server calls. */
 export function createCall(options: MethodsOptions): Call {
@@ -214,12 +212,10 @@ async function waitForNews(
   const either = AbortSignal.any([signal, news.signal]);
   waiting.count += 1;
   try {
-    for (
-      let waitMs = longPollMempoolMs;
-      node.chain.tip.hash === tip && !either.aborted;
-      waitMs = LONG_POLL_AGAIN_MS
-    ) {
-      await sleep(waitMs, undefined, { signal: either, ref: false }).catch(() => undefined);
+    while (node.chain.tip.hash === tip && !either.aborted) {
+      await sleep(longPollMempoolMs, undefined, { signal: either, ref: false }).catch(
+        () => undefined,
+      );
       if (node.longPollId !== longPollId) return;
     }
   } finally {
