@@ -11,7 +11,7 @@ import { createZeromqBus } from './zeromq-bus.ts';
 
 export const SECRET = 'the mesh secret of the tests';
 /** Below the ephemeral ports, and apart from the pool's own range. */
-export const TEST_PORTS = [24_000, 24_999] as const;
+const TEST_PORTS = [24_000, 24_999] as const;
 
 export function countIn(metrics: Registry) {
   return async (name: string, labels: Readonly<Record<string, string>> = {}): Promise<number> => {

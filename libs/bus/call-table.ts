@@ -7,7 +7,7 @@ import { decodeBody, type Reply } from './frame.ts';
 
 /** What the answering side may say instead of a reply. */
 export const ERROR_CODES = ['remote', 'no_responder', 'overloaded', 'malformed'] as const;
-export const errorBody = z.object({ code: z.string().max(64), message: z.string().max(1_024) });
+const errorBody = z.object({ code: z.string().max(64), message: z.string().max(1_024) });
 
 interface PendingCall {
   readonly rpc: Rpc;

@@ -8,8 +8,8 @@
  */
 import { WireError } from './errors.ts';
 
-export const WIRE_VERSION = 1;
-export const HEADER_BYTES = 24;
+const WIRE_VERSION = 1;
+const HEADER_BYTES = 24;
 /** [bytes] largest frame; libzmq closes the connection of who sends a larger one */
 export const FRAME_BYTES_MAX = 16 * 1_024 * 1_024;
 /** [frames] most attachments of one message */

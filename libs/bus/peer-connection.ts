@@ -17,7 +17,7 @@ import { helloSchema } from './hello.ts';
 import type { Channel, Transport } from './transport.ts';
 
 /** [calls] in flight to one peer; more are refused as `overloaded` */
-export const CALLS_MAX = 256;
+const CALLS_MAX = 256;
 
 /** `connecting`: not yet heard of. `up`: it said welcome. `lost`: it was up, and we try again. */
 export type PeerState = 'connecting' | 'up' | 'lost';

@@ -8,7 +8,7 @@ import type { Complaints } from './complaints.ts';
 import { decodeBody, encodeBody, encodeReply, type Frames, type Request } from './frame.ts';
 
 /** [calls] answered at a time; more are refused as `overloaded` */
-export const SERVING_MAX = 1_024;
+const SERVING_MAX = 1_024;
 
 type ErrorCode = (typeof ERROR_CODES)[number];
 type Handler = (request: unknown, origin: Origin) => unknown;

@@ -20,9 +20,6 @@ import type { Channel, ChannelEvents, Transport } from './transport.ts';
 import { ensureZap } from './zap.ts';
 import { receiveAll, ZeromqPeer } from './zeromq-peer.ts';
 
-/** [descriptors] a peer costs; see the file head */
-export const DESCRIPTORS_PER_PEER = 8;
-
 /** [messages] libzmq holds for each publication's hearer, and we hold unread of each publisher */
 const PUB_HIGH_WATER = 10_000;
 /** [messages] libzmq holds for each caller's replies */
