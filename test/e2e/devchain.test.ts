@@ -1,6 +1,7 @@
 /** The whole mesh on devchain, started as a user starts it: mining in both payout modes, joining, killing, bad input. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -170,9 +171,7 @@ describe('joining by hand', () => {
     } finally {
       for (const child of children) child.kill('SIGTERM');
       await Promise.all(
-        children.map(
-          (child) => child.exitCode ?? new Promise((resolve) => child.once('exit', resolve)),
-        ),
+        children.map(async (child) => child.exitCode ?? (await once(child, 'exit'))),
       );
     }
     await waitFor(

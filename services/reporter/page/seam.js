@@ -126,7 +126,7 @@ async function refresh() {
   } catch (error) {
     showProblem(`Numbers are not up to date: ${error.message}`);
   }
-  setTimeout(refresh, REFRESH_MS);
+  setTimeout(() => void refresh(), REFRESH_MS);
 }
 
 async function showWorker(event) {
