@@ -42,6 +42,7 @@ export type UpItem =
       /** Without its line end. */
       readonly bytes: Uint8Array;
     } & ConnectionRef)
+  /** The opening is over. Reason `moved`: the connection lives on at another server; any other: its socket is closed. */
   | ({ readonly kind: 'close'; readonly reason: string } & ConnectionRef);
 
 /** stratum-server -> socket-frontend */
@@ -70,7 +71,7 @@ export type DownItem =
     } & ConnectionRef)
   /** Close the socket after what was written. */
   | ({ readonly kind: 'close'; readonly reason: string } & ConnectionRef)
-  /** Please move this connection to another server. */
+  /** Please move this connection to another server. No `close` follows: the sender has let go of it. */
   | ({ readonly kind: 'release' } & ConnectionRef)
   /** Whether this server has work for a listener. A listener that no server takes is taken down. */
   | { readonly kind: 'listen'; readonly listener: string; readonly isUp: boolean };

@@ -181,10 +181,9 @@ export class LivingSession<In extends UpItem | DownItem, Out extends UpItem | Do
     metrics.outstandingBytes.dec(this.#outstanding.bytes);
     this.#queued = [];
     this.#queuedBytes = 0;
-    log.info(
-      { peer: this.peerId, session: this.id.toString(16), reason, detail },
-      'link session ended',
-    );
+    const facts = { peer: this.peerId, session: this.id.toString(16), reason, detail };
+    if (this.#wasUp) log.info(facts, 'link session ended');
+    else log.debug(facts, 'link session never came up');
     handlers.onEnded(reason);
   }
 }
