@@ -22,6 +22,8 @@ export const keys = {
 
   /** State Redis. */
   extranoncePrefix: (prefixHex: string) => `xn:${prefixHex}`,
+  /** Which server took over the session that has this extranonce1. */
+  extranonceHolder: (extranonce1Hex: string) => `xnr:${extranonce1Hex}`,
   connection: (conn: string) => `conn:${conn}`,
   resume: (sessionId: string) => `resume:${sessionId}`,
   job: (chain: string, jobId: string) => `job:{${chain}}:${jobId}`,

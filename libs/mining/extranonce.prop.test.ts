@@ -10,7 +10,7 @@ const SERVERS = 3;
 const NOBODY = {};
 const LIMITS: ExtranonceLimits = {
   prefixUsableMs: 25 * MINUTE,
-  resumeMs: 10 * MINUTE,
+  restMs: 10 * MINUTE,
   spareValues: 300,
   prefixesMax: 3,
 };
@@ -217,7 +217,7 @@ function apply(world: World, step: Action): void {
     case 'resume':
       for (let count = 0; count < step.count && world.closed.length > 0; count += 1) {
         const [back] = world.closed.splice(step.pick % world.closed.length, 1);
-        if (back === undefined || world.nowMs - back.atMs >= LIMITS.resumeMs) continue;
+        if (back === undefined || world.nowMs - back.atMs >= LIMITS.restMs) continue;
         if (world.isCutOff(step.server) || !world.adopt(step.server, back.value)) continue;
         if (back.by !== world.server(step.server)) world.resumedElsewhere.add(back.value);
         world.live.push({ value: back.value, server: step.server });

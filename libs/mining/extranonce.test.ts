@@ -8,7 +8,7 @@ import {
 
 const MINUTE = 60_000;
 const PREFIX = 0x0000a5;
-const LIMITS = { ...EXTRANONCE_LIMITS, spareValues: 512 };
+const LIMITS = { ...EXTRANONCE_LIMITS, restMs: 10 * MINUTE, spareValues: 512 };
 
 function allocatorWith(...prefixes: number[]): ExtranonceAllocator {
   const allocator = new ExtranonceAllocator(LIMITS);
@@ -55,7 +55,7 @@ describe('ExtranonceAllocator', () => {
     expect(allocator.allocate(26 * MINUTE)).toBeDefined();
   });
 
-  test('does not free a closed value before its resume time, nor unasked', () => {
+  test('does not free a closed value before its rest is over, nor unasked', () => {
     const allocator = allocatorWith(PREFIX);
     const [value = 0] = allocateAll(allocator, 0);
     allocator.close(value, 0);
@@ -102,9 +102,11 @@ describe('ExtranonceAllocator', () => {
     allocator.adopt(0x777700);
     allocator.adopt(0x777701);
     expect(allocator.prefixesToRenew()).toEqual({ own: [PREFIX], foreign: [0x7777] });
+    expect(allocator.foreignValues()).toEqual([0x777700, 0x777701]);
     allocator.close(0x777700, 0);
     allocator.move(0x777701);
     expect(allocator.prefixesToRenew()).toEqual({ own: [PREFIX], foreign: [] });
+    expect(allocator.foreignValues()).toEqual([]);
   });
 
   test('lets go of a prefix whose every session moved', () => {

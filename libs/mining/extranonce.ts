@@ -5,9 +5,10 @@
  * extranonce1 is 4 bytes: a 3-byte prefix leased in Redis and one of the 256 values behind it. Two servers never own the
  * same prefix, so they never give out the same value. Values are given out only while the lease was confirmed less
  * than `prefixUsableMs` ago; a server that cannot reach Redis so lives on the free values it has.
- * A value rests for `resumeMs` after its connection closed, since its miner may come back, here or on another server.
- * So a rested value is free only when the caller has seen in Redis that nobody resumed it elsewhere: `rested()`, then
- * `free()` or `move()`. One whose session moved to another server is never given out again: nobody tells us when it
+ * A value rests for `restMs` after its connection closed, since its miner may come back, here or on another server.
+ * So a rested value is free only when the caller has seen in Redis that nobody took it over elsewhere: every server marks
+ * the values of sessions that come to it, and marks them again while it has them (`foreignValues()`). The one that gave
+ * them out asks for those marks: `rested()`, then `free()` or `move()`. One whose session moved to another server is never given out again: nobody tells us when it
  * ends. Every server that holds any session with a prefix renews it, whoever took it, at once when the session comes and
  * then regularly (and creates it again where it lapsed), so that a prefix lives as long as its last session. What
  * remains: a server without Redis for longer than a lease may have sessions whose prefix somebody else takes.
@@ -20,8 +21,8 @@ export const PREFIX_COUNT = 0x100_0000;
 export interface ExtranonceLimits {
   /** [ms] after a lease was confirmed its values may be given out; below the lease's TTL by a margin */
   readonly prefixUsableMs: number;
-  /** [ms] how long a closed session may be resumed */
-  readonly resumeMs: number;
+  /** [ms] before a closed session's value is asked for; longer than anybody may still resume it */
+  readonly restMs: number;
   /** Values to hold in reserve for times without Redis. */
   readonly spareValues: number;
   /** Most prefixes ever owned. */
@@ -31,7 +32,7 @@ export interface ExtranonceLimits {
 /** 16 prefixes are 4 096 spare values; 1 024 serve a quarter million connections. */
 export const EXTRANONCE_LIMITS: ExtranonceLimits = {
   prefixUsableMs: 25 * 60_000,
-  resumeMs: 10 * 60_000,
+  restMs: 15 * 60_000,
   spareValues: 4_096,
   prefixesMax: 1_024,
 };
@@ -157,7 +158,7 @@ export class ExtranonceAllocator {
   rested(nowMs: number, countMax = 1_024): readonly number[] {
     const due: number[] = [];
     for (const [extranonce1, sinceMs] of this.#resting) {
-      if (nowMs - sinceMs < this.#limits.resumeMs || due.length === countMax) break;
+      if (nowMs - sinceMs < this.#limits.restMs || due.length === countMax) break;
       due.push(extranonce1);
     }
     return due;
@@ -186,6 +187,11 @@ export class ExtranonceAllocator {
       if (counts[MOVED] === VALUES_PER_PREFIX) this.#drop(prefix);
     }
     return { own: [...this.#owned.keys()], foreign: [...this.#foreign.keys()] };
+  }
+
+  /** Values of the sessions here that other servers gave out: to be marked as held here. */
+  foreignValues(): readonly number[] {
+    return [...this.#foreign.values()].flatMap((values) => [...values]);
   }
 
   /** How many prefixes to take now, so that the spare values are there. */
@@ -264,7 +270,13 @@ export function prefixHex(prefix: number): string {
   return prefix.toString(16).padStart(6, '0');
 }
 
-function prefixOf(extranonce1: number): number {
+/** 8 lower-case hex digits, as in the Redis key and as miners are told it. */
+export function extranonce1Hex(extranonce1: number): string {
+  return extranonce1.toString(16).padStart(8, '0');
+}
+
+/** The prefix of a value. */
+export function prefixOf(extranonce1: number): number {
   return Math.floor(extranonce1 / VALUES_PER_PREFIX);
 }
 

@@ -23,6 +23,8 @@ export interface Metrics {
   readonly syncLate: Counter<'chain'>;
   readonly extranonceFree: Gauge;
   readonly extranoncePrefixes: Gauge<'kind'>;
+  readonly extranonceRested: Counter<'fate'>;
+  readonly extranonceUntold: Gauge;
   readonly resumes: Counter<'outcome'>;
   readonly indexWrites: Counter<'outcome'>;
   readonly eventLoopLag: Gauge;
@@ -80,6 +82,15 @@ export function createMetrics(registry: Registry, chains: readonly string[]): Me
     ),
     extranonceFree: gauge('extranonce_free_values', 'Values of extranonce1 that can be given out'),
     extranoncePrefixes: gauge('extranonce_prefixes', 'Prefixes leased or renewed', 'kind'),
+    extranonceRested: counter(
+      'extranonce_rested_values',
+      'Values whose rest is over: free again, or moved to another server',
+      'fate',
+    ),
+    extranonceUntold: gauge(
+      'extranonce_untold_values',
+      'Values that came here and are not marked in Redis yet',
+    ),
     resumes: counter('stratum_resumes', 'Sessions asked back after a reconnect', 'outcome'),
     indexWrites: counter('connection_index_writes', 'Connection records written', 'outcome'),
     eventLoopLag: gauge('event_loop_lag_seconds', '99th percentile over the last period'),

@@ -546,6 +546,58 @@ describe('what is kept', () => {
     expect(await world.metric(server, 'seam_extranonce_free_values')).toBeGreaterThan(4_000);
   });
 
+  async function twoServers() {
+    const first = await running();
+    const server2 = await world.startServer('stratum-server-2');
+    await waitFor(() => server2.isReady());
+    return { ...first, server2, frontend2: await world.connectFrontend(server2) };
+  }
+
+  const holderOf = (extranonce1: string) =>
+    world.redis.client.get(keys.extranonceHolder(extranonce1));
+  const rested = (server: ServerInWorld, fate: string) =>
+    world.metric(server, 'seam_extranonce_rested_values_total', { fate });
+
+  test('extranonce1 of a closed connection is free again once nobody can come back for it', async () => {
+    const { frontend, server } = await running();
+    const miner = frontend.connect();
+    await miner.login();
+    miner.leave();
+    await waitFor(async () => (await world.metric(server, 'seam_stratum_sessions')) === 0);
+    expect(await rested(server, 'free')).toBe(0);
+    world.aheadMs = 15 * 60_000 + 1;
+    await waitFor(async () => (await rested(server, 'free')) === 1);
+  });
+
+  test('extranonce1 of a session that was resumed on another server is never given out here again', async () => {
+    const { frontend, frontend2, server } = await twoServers();
+    const lost = frontend.connect();
+    await lost.login();
+    await waitFor(() => world.redis.client.exists(keys.resume(lost.sessionId)));
+    lost.leave();
+    const back = frontend2.connect();
+    const params = ['test/1', lost.sessionId];
+    await back.ask({ id: 'subscribe', method: 'mining.subscribe', params });
+    expect(back.extranonce1).toBe(lost.extranonce1);
+    const holder = await waitFor(() => holderOf(back.extranonce1));
+    expect(holder).toMatch(/^stratum-server-2\./);
+    world.aheadMs = 15 * 60_000 + 1;
+    await waitFor(async () => (await rested(server, 'moved')) === 1);
+    expect(await rested(server, 'free')).toBe(0);
+  });
+
+  test('extranonce1 that came with a capsule is marked, and its prefix renewed, at once', async () => {
+    const { frontend, frontend2 } = await twoServers();
+    const miner = frontend.connect();
+    await miner.login();
+    const prefix = keys.extranoncePrefix(miner.extranonce1.slice(0, 6));
+    await world.redis.client.pexpire(prefix, 60_000);
+    miner.openOn(frontend2);
+    expect(await waitFor(() => holderOf(miner.extranonce1))).toMatch(/^stratum-server-2\./);
+    await waitFor(async () => (await world.redis.client.pttl(prefix)) > 20 * 60_000);
+    expect(await world.redis.client.get(prefix)).toMatch(/^stratum-server-1\./);
+  });
+
   test('prefixes Redis forgot are asserted again', async () => {
     const { frontend } = await running();
     const miner = frontend.connect();

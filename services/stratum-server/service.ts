@@ -74,7 +74,7 @@ export async function startWith(context: ServiceContext, createLink: CreateLink)
     registry.onNewStoreGeneration(() => store.onNewGeneration(() => prefixes.reassert())),
   );
 
-  const table = new SessionTable(allocator, metrics, nowMs);
+  const table = new SessionTable(allocator, metrics, nowMs, prefixes.noteAdopted);
   const turn = createTurn({ log, metrics, beforeFinish: () => workGiver.giveFirst() });
   const workGiver = createWorkGiver({ turn, log, metrics, nowMs });
   const listeners: Listeners = acquired.use(

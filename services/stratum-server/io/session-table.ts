@@ -1,7 +1,7 @@
 /** Which connections this process holds, by frontend and handle, and whose extranonce1 is whose. No protocol. */
 import type { ConnectionRef } from '#libs/link/items.ts';
 import type { LinkPeer } from '#libs/link/link-server.ts';
-import type { ExtranonceAllocator } from '#libs/mining/extranonce.ts';
+import { type ExtranonceAllocator, extranonce1Hex } from '#libs/mining/extranonce.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Connection } from './connection.ts';
 
@@ -14,14 +14,22 @@ export class SessionTable {
   readonly #allocator: ExtranonceAllocator;
   readonly #metrics: Metrics;
   readonly #nowMs: () => number;
+  readonly #onAdopted: (extranonce1: number) => void;
   readonly #byPeer = new Map<LinkPeer, Map<number, Connection>>();
   readonly #byExtranonce1 = new Map<number, Connection>();
   #size = 0;
 
-  constructor(allocator: ExtranonceAllocator, metrics: Metrics, nowMs: () => number) {
+  /** @param onAdopted hears of every value that came with a session */
+  constructor(
+    allocator: ExtranonceAllocator,
+    metrics: Metrics,
+    nowMs: () => number,
+    onAdopted: (extranonce1: number) => void,
+  ) {
     this.#allocator = allocator;
     this.#metrics = metrics;
     this.#nowMs = nowMs;
+    this.#onAdopted = onAdopted;
   }
 
   get size(): number {
@@ -84,7 +92,7 @@ export class SessionTable {
     if (value === undefined) return undefined;
     connection.extranonce1 = value;
     this.#byExtranonce1.set(value, connection);
-    return value.toString(16).padStart(EXTRANONCE1_HEX, '0');
+    return extranonce1Hex(value);
   }
 
   /**
@@ -93,13 +101,19 @@ export class SessionTable {
    * @returns that other connection
    */
   adoptExtranonce1(connection: Connection, extranonce1: string): Connection | undefined {
-    const value = Number.parseInt(extranonce1.slice(0, EXTRANONCE1_HEX), 16);
+    const value = valueOf(extranonce1);
     const other = this.#byExtranonce1.get(value);
     if (other !== undefined) this.remove(other, 'moved');
     this.#allocator.adopt(value);
     connection.extranonce1 = value;
     this.#byExtranonce1.set(value, connection);
+    this.#onAdopted(value);
     return other;
+  }
+
+  /** The connection here whose extranonce1 is this, as miners are told it. */
+  withExtranonce1(extranonce1: string): Connection | undefined {
+    return this.#byExtranonce1.get(valueOf(extranonce1));
   }
 
   #freeExtranonce1(connection: Connection, departure: Departure): void {
@@ -113,4 +127,9 @@ export class SessionTable {
   #count({ chain }: Connection): void {
     this.#metrics.sessions.set({ chain: chain.id }, chain.connections.size);
   }
+}
+
+/** What is behind the first 4 bytes is padding for miners with less extranonce2. */
+function valueOf(extranonce1: string): number {
+  return Number.parseInt(extranonce1.slice(0, EXTRANONCE1_HEX), 16);
 }
