@@ -2,13 +2,16 @@
 import type { Redis } from 'ioredis';
 import { keys } from '#libs/contracts/keys.ts';
 import { type ResolvedConfig, resolvedConfig } from '#libs/contracts/pool-config.ts';
-import { ConfigError, UnavailableError } from './errors.ts';
+import { ConfigError } from './errors.ts';
 import { isSealed, seal, unseal } from './sealed.ts';
+import { untilAnswered } from './until-answered.ts';
 
 export interface StoredConfig {
   /** Only grows. */
   readonly version: number;
   readonly config: ResolvedConfig;
+  /** As it stands in Redis: JSON with sealed secrets. */
+  readonly content: string;
 }
 
 /**
@@ -61,7 +64,7 @@ export async function readConfig(
   if (version === undefined || content === undefined) return undefined;
   try {
     const opened = unsealAll(JSON.parse(content), meshSecrets);
-    return { version: Number(version), config: resolvedConfig.parse(opened) };
+    return { version: Number(version), config: resolvedConfig.parse(opened), content };
   } catch (error) {
     throw new ConfigError(
       ['the configuration in Redis cannot be used: import it again with `seam config apply`'],
@@ -83,19 +86,18 @@ function unsealAll(value: unknown, secrets: readonly string[]): unknown {
 /** [ms] how long a start waits for a configuration */
 const WAIT_MS = 60_000;
 
-/** Waits until there is a configuration: services may start before it was imported. */
+/**
+ * Waits until there is a configuration: services may start before it was imported.
+ *
+ * @throws {ConfigError} if it cannot be used
+ * @throws {UnavailableError} after 60 s
+ */
 export async function waitForConfig(
   redis: Redis,
   meshSecrets: readonly string[],
   signal: AbortSignal,
 ): Promise<StoredConfig> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
-  while (!deadline.aborted) {
-    const stored = await readConfig(redis, meshSecrets);
-    if (stored !== undefined) return stored;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  throw new UnavailableError(
-    `Cannot find a configuration in Redis within ${WAIT_MS / 1_000} s: import one with \`seam config apply\``,
-  );
+  const what = 'there is no configuration in Redis: import one with `seam config apply`';
+  const read = () => readConfig(redis, meshSecrets);
+  return await untilAnswered(read, { what, timeoutMs: WAIT_MS, signal });
 }

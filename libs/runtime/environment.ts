@@ -1,7 +1,8 @@
 /** The settings a process takes from its environment. The only reader of `process.env` is `read-environment.ts`. */
+import type { StatsdAddress } from './statsd.ts';
 
 export interface Environment {
-  /** `REDIS_URL`, or the content of `REDIS_URL_FILE`: all three by default. */
+  /** `REDIS_URL`: all four by default. Each of the variables may be given as a file, such as `REDIS_URL_FILE`. */
   readonly redisDiscoveryUrl: string;
   readonly redisStateUrl: string;
   readonly redisSharesUrl: string;
@@ -28,7 +29,7 @@ export interface Environment {
   readonly portRange: readonly [number, number];
   readonly httpPort: number | undefined;
   /** `STATSD_HOST`: host[:port] */
-  readonly statsd: string | undefined;
+  readonly statsd: StatsdAddress | undefined;
   /** `CONVERGER_PATH`: `observe-only` makes and shows plans, and performs nothing. Default `act`. */
   readonly convergerPath: 'act' | 'observe-only';
   /** `SEAM_LOG`: level. */

@@ -2,6 +2,11 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Registry } from '@prometheus-io/client';
 
+/** [ms] */
+const REQUEST_MAX_MS = 10_000;
+/** Scrapers and health checks; more is a mistake of somebody's. */
+const CONNECTIONS_MAX = 256;
+
 export interface HealthOptions {
   readonly bindAddress: string;
   readonly portRange: readonly [number, number];
@@ -18,7 +23,8 @@ export interface HealthServer extends AsyncDisposable {
 /** @throws {Error} `EADDRINUSE` for a fixed port, or if the whole range is taken */
 export async function startHealthServer(options: HealthOptions): Promise<HealthServer> {
   const server = createServer((request, response) => void answer(request, response, options));
-  server.requestTimeout = 10_000;
+  server.requestTimeout = REQUEST_MAX_MS;
+  server.maxConnections = CONNECTIONS_MAX;
   const port = await listenInRange(server, options);
   return {
     port,
@@ -72,7 +78,7 @@ async function answer(
       .writeHead(status, { 'content-type': 'application/json' })
       .end(`${JSON.stringify(body)}\n`);
   try {
-    switch (request.url) {
+    switch (request.url?.split('?', 1)[0]) {
       case '/healthz':
         return void send(200, { ok: true });
       case '/readyz': {

@@ -3,10 +3,12 @@ import { collectDefaultMetrics, Registry } from '@prometheus-io/client';
 import { gaugeIn } from '#libs/bus/metric.ts';
 
 /** @param labels on every metric of the process, such as role and id */
-export function createMetrics(labels: Readonly<Record<string, string>>): Registry {
+export function createMetrics(labels: Readonly<Record<string, string>>, version: string): Registry {
   const registry = new Registry();
   registry.setDefaultLabels({ ...labels });
   collectDefaultMetrics({ register: registry });
+  const build = gaugeIn(registry, 'seam_build_info', 'Always 1; the label tells', ['version']);
+  build.set({ version }, 1);
   return registry;
 }
 

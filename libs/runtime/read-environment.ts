@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { MESH_SECRET_LENGTH_MIN } from '#libs/bus/derive-mesh-keys.ts';
 import type { Environment } from './environment.ts';
 import { ConfigError } from './errors.ts';
+import { parseStatsdAddress } from './statsd.ts';
 
 const port = z.coerce.number().int().min(1).max(65_535);
 const name = z
@@ -14,7 +15,6 @@ const name = z
     /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/,
     'must be a short name of letters, digits and . _ / -',
   );
-const redisUrl = z.string().regex(/^rediss?:\/\//, 'must be a redis:// or rediss:// URL');
 const portRange = z
   .string()
   .regex(/^\d+-\d+$/, 'must be first-last')
@@ -24,15 +24,13 @@ const portRange = z
     'must be an ascending range of ports',
   );
 
+const statsd = z.string().transform((text, context) => {
+  const address = parseStatsdAddress(text);
+  if (address === undefined) context.addIssue('must be host or host:port');
+  return address;
+});
+
 const variables = z.object({
-  REDIS_URL: redisUrl.optional(),
-  REDIS_URL_FILE: z.string().optional(),
-  REDIS_DISCOVERY_URL: redisUrl.optional(),
-  REDIS_STATE_URL: redisUrl.optional(),
-  REDIS_SHARES_URL: redisUrl.optional(),
-  REDIS_READ_URL: redisUrl.optional(),
-  SEAM_MESH_SECRET: z.string().optional(),
-  SEAM_MESH_SECRET_FILE: z.string().optional(),
   SEAM_INSTANCE: name.optional(),
   SEAM_GROUP: name.optional(),
   SEAM_CHAIN: name.optional(),
@@ -43,93 +41,101 @@ const variables = z.object({
   SEAM_ADVERTISE: z.string().optional(),
   SEAM_PORTS: portRange.optional(),
   PORT: port.optional(),
-  STATSD_HOST: z.string().optional(),
+  STATSD_HOST: statsd.optional(),
   CONVERGER_PATH: z.enum(['act', 'observe-only']).optional(),
   SEAM_LOG: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).optional(),
 });
 type Variables = z.infer<typeof variables>;
+type Source = Readonly<Record<string, string | undefined>>;
 
 const DEFAULT_PORTS = [21_000, 21_999] as const;
 
 /** @throws {ConfigError} with every problem */
-export function readEnvironment(
-  source: Readonly<Record<string, string | undefined>> = process.env,
-): Environment {
+export function readEnvironment(source: Source = process.env): Environment {
   const present = Object.fromEntries(
     Object.entries(source).filter(([, value]) => value !== undefined && value !== ''),
   );
-  const parsed = variables.safeParse(present);
-  if (!parsed.success)
-    throw new ConfigError(
-      parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`),
-    );
   const problems: string[] = [];
-  const shared = parsed.data.REDIS_URL ?? readRedisUrlFile(parsed.data.REDIS_URL_FILE, problems);
-  const discovery = parsed.data.REDIS_DISCOVERY_URL ?? shared;
-  if (discovery === undefined)
-    problems.push('REDIS_URL is not set: it is the one address a process needs');
-  const meshSecrets = readSecrets(parsed.data, problems);
-  if (problems.length > 0 || discovery === undefined) throw new ConfigError(problems);
-  return assemble(parsed.data, shared ?? discovery, discovery, meshSecrets);
+  const parsed = variables.safeParse(present);
+  for (const issue of parsed.error?.issues ?? [])
+    problems.push(`${issue.path.join('.')} ${issue.message}`);
+  const redis = readRedisUrls(present, problems);
+  const meshSecrets = readMeshSecrets(present, problems);
+  if (problems.length > 0 || redis === undefined || !parsed.success)
+    throw new ConfigError(problems);
+  return assemble(parsed.data, redis, meshSecrets);
 }
 
-function readSecrets(from: Variables, problems: string[]): readonly string[] {
-  const text = from.SEAM_MESH_SECRET ?? readSecretFile(from.SEAM_MESH_SECRET_FILE, problems);
-  if (text === undefined) return [];
-  const secrets = text
-    .trim()
-    .split(',')
-    .filter((secret) => secret !== '');
+type RedisUrls = Pick<
+  Environment,
+  'redisDiscoveryUrl' | 'redisStateUrl' | 'redisSharesUrl' | 'redisReadUrl'
+>;
+
+function readRedisUrls(source: Source, problems: string[]): RedisUrls | undefined {
+  const before = problems.length;
+  const read = (variable: string) => readRedisUrl(source, variable, problems);
+  const shared = read('REDIS_URL');
+  const discovery = read('REDIS_DISCOVERY_URL') ?? shared;
+  const state = read('REDIS_STATE_URL') ?? shared ?? discovery;
+  const shares = read('REDIS_SHARES_URL') ?? shared ?? discovery;
+  const reading = read('REDIS_READ_URL') ?? shares;
+  if (discovery === undefined && problems.length === before)
+    problems.push('REDIS_URL is not set: it is the one address a process needs');
+  if (discovery === undefined || state === undefined) return undefined;
+  if (shares === undefined || reading === undefined) return undefined;
+  return {
+    redisDiscoveryUrl: discovery,
+    redisStateUrl: state,
+    redisSharesUrl: shares,
+    redisReadUrl: reading,
+  };
+}
+
+function readRedisUrl(source: Source, variable: string, problems: string[]): string | undefined {
+  const url = readSecret(source, variable, problems);
+  if (url === undefined) return undefined;
+  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url;
+  problems.push(`${variable} must be a redis:// or rediss:// URL`);
+  return undefined;
+}
+
+function readMeshSecrets(source: Source, problems: string[]): readonly string[] {
+  const before = problems.length;
+  const text = readSecret(source, 'SEAM_MESH_SECRET', problems);
+  if (text === undefined) {
+    if (problems.length === before)
+      problems.push(
+        'SEAM_MESH_SECRET or SEAM_MESH_SECRET_FILE is not set: without the mesh secret nobody talks to us',
+      );
+    return [];
+  }
+  const secrets = text.split(',').filter((secret) => secret !== '');
   if (secrets.length === 0 || secrets.some((secret) => secret.length < MESH_SECRET_LENGTH_MIN)) {
     problems.push(`the mesh secret must have at least ${MESH_SECRET_LENGTH_MIN} characters`);
   }
   return secrets;
 }
 
-/** The URL holds a password, so containers get it as a file. */
-function readRedisUrlFile(path: string | undefined, problems: string[]): string | undefined {
-  if (path === undefined) return undefined;
+/** The variable itself, or the content of the file that `<variable>_FILE` names, as containers give secrets. */
+function readSecret(source: Source, variable: string, problems: string[]): string | undefined {
+  const value = source[variable];
+  const path = source[`${variable}_FILE`];
+  if (value !== undefined || path === undefined) return value?.trim();
   try {
-    return redisUrl.parse(readFileSync(path, 'utf8').trim());
+    return readFileSync(path, 'utf8').trim();
   } catch (error) {
-    problems.push(
-      `REDIS_URL_FILE ${path} cannot be used: ${error instanceof z.ZodError ? 'it must hold a redis:// URL' : 'it cannot be read'}`,
-    );
+    const cause = error instanceof Error ? error.message : 'unknown error';
+    problems.push(`${variable}_FILE ${path} cannot be read: ${cause}`);
     return undefined;
   }
 }
 
-function readSecretFile(path: string | undefined, problems: string[]): string | undefined {
-  if (path === undefined) {
-    problems.push(
-      'SEAM_MESH_SECRET or SEAM_MESH_SECRET_FILE is not set: without the mesh secret nobody talks to us',
-    );
-    return undefined;
-  }
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    problems.push(
-      `SEAM_MESH_SECRET_FILE ${path} cannot be read: ${error instanceof Error ? error.message : 'unknown error'}`,
-    );
-    return undefined;
-  }
-}
-
-function assemble(
-  from: Variables,
-  shared: string,
-  discovery: string,
-  meshSecrets: readonly string[],
-): Environment {
+function assemble(from: Variables, redis: RedisUrls, meshSecrets: readonly string[]): Environment {
   const bindAddress = from.SEAM_BIND ?? '127.0.0.1';
   const isAny = bindAddress === '0.0.0.0' || bindAddress === '::';
   const [first = DEFAULT_PORTS[0], last = DEFAULT_PORTS[1]] = from.SEAM_PORTS ?? DEFAULT_PORTS;
   return {
-    redisDiscoveryUrl: discovery,
-    redisStateUrl: from.REDIS_STATE_URL ?? shared,
-    redisSharesUrl: from.REDIS_SHARES_URL ?? shared,
-    redisReadUrl: from.REDIS_READ_URL ?? from.REDIS_SHARES_URL ?? shared,
+    ...redis,
     meshSecrets,
     instance: from.SEAM_INSTANCE,
     group: from.SEAM_GROUP ?? '',

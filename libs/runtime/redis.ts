@@ -5,12 +5,14 @@
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Environment } from './environment.ts';
-import { UnavailableError } from './errors.ts';
 import type { RedisConnections } from './service.ts';
+import { untilAnswered } from './until-answered.ts';
 
 /** [ms] */
 const COMMAND_TIMEOUT_MS = 3_000;
 const CONNECT_TIMEOUT_MS = 3_000;
+/** [ms] without a byte while an answer is due: a cut network is left, and found again as soon as it is back */
+const SOCKET_TIMEOUT_MS = 5_000;
 const RETRY_MAX_MS = 1_000;
 /** [ms] how long a start waits for Redis before it gives up */
 const FIRST_ANSWER_MS = 30_000;
@@ -23,6 +25,7 @@ export function connectRedis(url: string, log: Logger): Redis {
     autoResendUnfulfilledCommands: false,
     commandTimeout: COMMAND_TIMEOUT_MS,
     connectTimeout: CONNECT_TIMEOUT_MS,
+    socketTimeout: SOCKET_TIMEOUT_MS,
     retryStrategy: (tries) => Math.min(RETRY_MAX_MS, 50 * tries),
   });
   let isAway = false;
@@ -57,16 +60,7 @@ export function connectAll(environment: Environment, log: Logger): RedisConnecti
 
 /** Waits until Redis answers. @throws {UnavailableError} after 30 s */
 export async function waitForRedis(redis: Redis, signal: AbortSignal): Promise<void> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(FIRST_ANSWER_MS)]);
-  while (!deadline.aborted) {
-    try {
-      await redis.ping();
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 100)); // Not there yet: asked again until the deadline.
-    }
-  }
-  throw new UnavailableError(
-    `Cannot reach Redis within ${FIRST_ANSWER_MS / 1_000} s: is REDIS_URL right?`,
-  );
+  const { host, port } = redis.options;
+  const what = `Redis at ${host}:${port} does not answer: is REDIS_URL right?`;
+  await untilAnswered(() => redis.ping(), { what, timeoutMs: FIRST_ANSWER_MS, signal });
 }

@@ -40,7 +40,7 @@ export interface ServiceContext {
   readonly meshKeys: MeshKeys;
   readonly log: Logger;
   readonly metrics: MetricRegistry;
-  /** Aborted when the process begins to stop. */
+  /** Aborted when the process stops: after its drain, or at once while it still starts. */
   readonly signal: AbortSignal;
   readonly nowMs: () => number;
   /** Sets what /readyz and the registry say. */

@@ -7,12 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lease } from '#libs/registry/lease.ts';
 import type { Registry } from '#libs/registry/registry.ts';
 import { UnavailableError } from './errors.ts';
-import { isServing } from './listen-unix.ts';
 
-export { isServing };
+export { isServing } from './listen-unix.ts';
 
 export interface SlotOptions {
-  readonly registry: Registry;
+  readonly registry: Pick<Registry, 'acquireLease'>;
   /** The edge folder. */
   readonly folder: string;
   readonly kind: 'fe' | 'http' | 'api';
@@ -34,21 +33,34 @@ const TRY_AGAIN_MS = 1_000;
 const GIVE_UP_MS = 30_000;
 
 /**
- * Takes the first slot that is free.
+ * Takes the first slot that is free; with Redis away, as soon as it is back.
  *
- * @throws {UnavailableError} if all stay taken for 30 s
+ * @throws {UnavailableError} if there is none for 30 s
  */
 export async function claimSlot(options: SlotOptions): Promise<Slot> {
+  let cause: unknown;
   for (let waitedMs = 0; waitedMs <= GIVE_UP_MS; waitedMs += TRY_AGAIN_MS) {
-    for (let number = 1; number <= options.count; number += 1) {
-      const lease = await tryClaim(options, number);
-      if (lease !== undefined) return hold(options, number, lease);
+    try {
+      const slot = await claimFirst(options);
+      if (slot !== undefined) return slot;
+      cause = undefined;
+    } catch (error) {
+      cause = error;
     }
     await sleep(TRY_AGAIN_MS);
   }
-  throw new UnavailableError(
-    `Cannot find a free ${options.kind} slot in ${options.folder}: all ${options.count} are taken`,
-  );
+  const why = cause === undefined ? `all ${options.count} are taken` : 'Redis does not answer';
+  throw new UnavailableError(`Cannot claim an ${options.kind} slot in ${options.folder}: ${why}`, {
+    cause,
+  });
+}
+
+async function claimFirst(options: SlotOptions): Promise<Slot | undefined> {
+  for (let number = 1; number <= options.count; number += 1) {
+    const lease = await tryClaim(options, number);
+    if (lease !== undefined) return hold(options, number, lease);
+  }
+  return undefined;
 }
 
 function resourceOf({ folder, kind }: SlotOptions, number: number): string {

@@ -2,68 +2,74 @@
 import type { Registry } from '@prometheus-io/client';
 import { StatsD } from 'hot-shots';
 import type { Logger } from 'pino';
+import { type StatsdMetric, type StatsdSample, StatsdSamples } from './statsd-samples.ts';
 
 /** [ms] */
 const EVERY_MS = 10_000;
-const DEFAULT_PORT = 8_125;
+/** [ms] the last words of a process get */
+const CLOSE_MAX_MS = 500;
+/** [bytes] of one datagram: below what any network splits */
+const DATAGRAM_BYTES = 1_400;
 
-interface Sample {
-  readonly value: number;
-  readonly metricName?: string;
-  readonly labels: Readonly<Record<string, unknown>>;
+export interface StatsdAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
-/** @param address host or host:port. Counters go out as what they grew by, gauges as they are. */
-export function mirrorToStatsd(registry: Registry, address: string, log: Logger): Disposable {
-  const [host = '127.0.0.1', port] = address.split(':');
+const DEFAULT_PORT = 8_125;
+
+/** @param text host, host:port or [IPv6]:port. @returns undefined if it is none of these */
+export function parseStatsdAddress(text: string): StatsdAddress | undefined {
+  const url = URL.parse(`udp://${text}`);
+  if (url === null || url.hostname === '' || url.pathname !== '' || url.username !== '')
+    return undefined;
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  return { host, port: url.port === '' ? DEFAULT_PORT : Number(url.port) };
+}
+
+/** Sends all metrics every 10 s, and once more when disposed. */
+export function mirrorToStatsd(
+  registry: Registry,
+  { host, port }: StatsdAddress,
+  log: Logger,
+  everyMs = EVERY_MS,
+): AsyncDisposable {
   const client = new StatsD({
     host,
-    port: port === undefined ? DEFAULT_PORT : Number(port),
+    port,
+    cacheDns: true,
+    maxBufferSize: DATAGRAM_BYTES,
+    udpSocketOptions: { type: host.includes(':') ? 'udp6' : 'udp4' },
     errorHandler: (error) => log.debug({ err: error }, 'statsd not reached'),
   });
-  const lastCounts = new Map<string, number>();
-  const timer = setInterval(() => {
-    void send(registry, client, lastCounts).catch((error: unknown) =>
-      log.warn({ err: error }, 'statsd mirror failed'),
-    );
-  }, EVERY_MS);
-  timer.unref();
+  const samples = new StatsdSamples();
+  async function mirror(): Promise<void> {
+    try {
+      const metrics: readonly StatsdMetric[] = await registry.getMetricsAsJSON();
+      for (const sample of samples.next(metrics)) send(client, sample);
+    } catch (error) {
+      log.warn({ err: error }, 'statsd mirror failed');
+    }
+  }
+  const timer = setInterval(() => void mirror(), everyMs).unref();
   return {
-    [Symbol.dispose]() {
+    async [Symbol.asyncDispose]() {
       clearInterval(timer);
-      client.close();
+      await mirror();
+      await closed(client);
     },
   };
 }
 
-async function send(
-  registry: Registry,
-  client: StatsD,
-  lastCounts: Map<string, number>,
-): Promise<void> {
-  for (const metric of await registry.getMetricsAsJSON()) {
-    const isCounter = String(metric.type) === 'counter';
-    for (const sample of metric.values as readonly Sample[])
-      sendSample(metric.name, sample, isCounter, client, lastCounts);
-  }
+function send(client: StatsD, { kind, key, value, times }: StatsdSample): void {
+  if (kind === 'count') client.increment(key, value);
+  else if (kind === 'gauge') client.gauge(key, value);
+  else for (let count = 0; count < times; count += 1) client.timing(key, value);
 }
 
-function sendSample(
-  name: string,
-  sample: Sample,
-  isCounter: boolean,
-  client: StatsD,
-  lastCounts: Map<string, number>,
-): void {
-  const labels = Object.values(sample.labels).map((value) =>
-    String(value).replace(/[^A-Za-z0-9_-]/g, '_'),
-  );
-  const key = [sample.metricName ?? name, ...labels].join('.');
-  if (!isCounter) {
-    client.gauge(key, sample.value);
-    return;
-  }
-  const grown = sample.value - (lastCounts.get(key) ?? 0);
-  lastCounts.set(key, sample.value);
-  if (grown > 0) client.increment(key, grown);
+async function closed(client: StatsD): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setTimeout(resolve, CLOSE_MAX_MS).unref();
+    client.close(() => resolve());
+  });
 }
