@@ -4,6 +4,7 @@
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -130,15 +131,27 @@ async function launch(
   ];
   const rpc: JsonRpc = createJsonRpc({ url });
   let child: ChildProcess;
+  let isEnding = false;
   const isRunning = () => child.exitCode === null && child.signalCode === null;
   const call = (method: string, params: readonly unknown[] = []) =>
     rpc.call(method, params, { timeoutMs: CALL_TIMEOUT_MS });
   async function start(): Promise<void> {
-    child = spawn('litecoind', options, { stdio: 'ignore' });
+    isEnding = false;
+    child = spawn('litecoind', options, { stdio: ['ignore', 'ignore', 'pipe'] });
+    child.stderr?.on('data', (bytes: Buffer) =>
+      console.error(`litecoind ${name}: ${bytes.toString()}`),
+    );
+    child.once('exit', (code, signal) => {
+      if (!isEnding)
+        console.error(
+          `litecoind ${name} ended by itself: code ${code} signal ${signal}\n${lastLog(dataFolder)}`,
+        );
+    });
     await waitFor(() => call('getblockcount').then(() => true), { what: 'litecoind to answer' });
   }
   async function kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     if (!isRunning()) return;
+    isEnding = true;
     const gone = once(child, 'exit');
     child.kill(signal);
     if (signal !== 'SIGSTOP' && signal !== 'SIGCONT') await gone;
@@ -161,6 +174,17 @@ async function launch(
       await rpc[Symbol.asyncDispose]();
     },
   };
+}
+
+function lastLog(dataFolder: string): string {
+  try {
+    return readFileSync(join(dataFolder, 'regtest', 'debug.log'), 'utf8')
+      .split('\n')
+      .slice(-12)
+      .join('\n');
+  } catch {
+    return 'without a log';
+  }
 }
 
 async function isConnected(node: LitecoindNode): Promise<boolean> {
