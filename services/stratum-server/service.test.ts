@@ -302,6 +302,28 @@ describe('a solved block', () => {
     await waitFor(() => jobmanager.submitted.length === 1);
   });
 
+  test('is sent though its share is refused, and once however often it comes', async () => {
+    const { frontend, jobmanager, server } = await running(EASY);
+    const miner = frontend.connect();
+    await miner.login();
+    const early = miner.solve(1, job(1, 100, EASY), { ntime: nowSec - 601 });
+    const [refused] = await miner.ask(early, { ...early, id: 2 });
+    expect(refused).toMatchObject({ error: [20, 'ntime too old', null] });
+    const good = miner.solve(3, job(1, 100, EASY));
+    const [accepted, duplicate] = await miner.ask(good, { ...good, id: 4 });
+    expect(accepted).toMatchObject({ result: true });
+    expect(duplicate).toMatchObject({ error: [22, 'Duplicate share', null] });
+    const settled = () =>
+      world.metric(server, 'seam_block_candidates_total', { outcome: 'accepted' });
+    await waitFor(async () => (await settled()) === 2);
+    await miner.ask({ ...early, id: 5 }, { ...good, id: 6 });
+    const last = miner.solve(7, job(1, 100, EASY), { skip: 1 });
+    expect(await miner.ask(last)).toMatchObject([{ result: true }]);
+    await waitFor(async () => (await settled()) === 3);
+    expect(jobmanager.submitted.map(({ hash }) => hash)).toHaveLength(3);
+    expect(new Set(jobmanager.submitted.map(({ hash }) => hash)).size).toBe(3);
+  });
+
   test('that nobody took is offered again by who adopts the journal', async () => {
     const { frontend, jobmanager, server } = await running(EASY);
     jobmanager.answer = () => ({ outcome: 'unavailable', reason: 'no node' });
@@ -503,6 +525,19 @@ describe('work', () => {
     const next = world.startJobmanager('jobmanager-btc-2', 2_000);
     next.announce({ ...job(2, 101), parent: parentOf(100) });
     await waitFor(() => frontend.listening.get('main') === true);
+  });
+
+  test('that no node confirms any more is not credited for longer because it is announced again', async () => {
+    const { frontend, jobmanager } = await running();
+    const miner = frontend.connect();
+    await miner.login();
+    world.aheadMs = 115_000;
+    jobmanager.tipAgeMs = 115_000;
+    jobmanager.announce(job(2));
+    await waitFor(() => miner.notifies.at(-1)?.[0] === job(2).jobId);
+    jobmanager.tipAgeMs = 121_000;
+    world.aheadMs = 121_000;
+    await waitFor(() => frontend.listening.get('main') === false);
   });
 
   test('too old with `hold`: nothing is credited, nobody is closed', async () => {

@@ -156,6 +156,8 @@ export class TestJobmanager {
   readonly bus: MemoryBus;
   readonly submitted: BlockSubmit[] = [];
   lookups = 0;
+  /** [ms] since its nodes last confirmed the tip */
+  tipAgeMs = 0;
   jobs: Job[] = [];
   /** Jobs known by id only. */
   shelf: Job[] = [];
@@ -169,7 +171,11 @@ export class TestJobmanager {
     this.startedMs = startedMs;
     this.bootId = randomBytes(8).toString('hex');
     this.bus = mesh.join({ role: 'jobmanager', id, bootId: this.bootId });
-    this.bus.serve(jobSnapshot, () => ({ jobs: this.jobs, startedMs, lastTemplateAgeMs: 0 }));
+    this.bus.serve(jobSnapshot, () => ({
+      jobs: this.jobs,
+      startedMs,
+      lastTemplateAgeMs: this.tipAgeMs,
+    }));
     this.bus.serve(jobLookup, ({ jobId }) => {
       this.lookups += 1;
       const job = [...this.jobs, ...this.shelf].find((known) => known.jobId === jobId) ?? null;
@@ -186,6 +192,7 @@ export class TestJobmanager {
     this.bus.publish(jobAnnounced, 'btc', {
       chain: 'btc',
       job,
+      tipAgeMs: this.tipAgeMs,
       cause: 'new_block',
       startedMs: this.startedMs,
     });
@@ -430,6 +437,7 @@ export class TestMiner {
       below = Infinity,
       owner = '',
       username = `${ADDRESS}.rig`,
+      ntime = job.curtime,
     }: Wishes = {},
   ): Message[] {
     const prepared = prepareJob(
@@ -446,13 +454,13 @@ export class TestMiner {
       const solution = {
         extranonce1,
         extranonce2,
-        ntime: job.curtime,
+        ntime,
         nonce,
         version: job.version,
       };
       const { powNumber } = hashShare(prepared, solution);
       if (powNumber > easiest || powNumber <= hardest) continue;
-      const params = [username, job.jobId, '0000000000000000', hex32(job.curtime), hex32(nonce)];
+      const params = [username, job.jobId, '0000000000000000', hex32(ntime), hex32(nonce)];
       found.push({ id: found.length, method: 'mining.submit', params });
     }
     return found;
@@ -467,6 +475,7 @@ interface Wishes {
   /** Script of the coinbase's owner, in solo. */
   readonly owner?: string;
   readonly username?: string;
+  readonly ntime?: number;
 }
 
 function hex32(value: number): string {

@@ -38,6 +38,7 @@ class World {
           sourceId: next.source,
           startedMs,
           job,
+          tipAgeMs: 0,
           refused: [],
         });
       }

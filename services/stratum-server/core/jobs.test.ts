@@ -39,10 +39,11 @@ class Story {
     nowMs: number,
     job: Parameters<typeof makeJob>[0],
     refused: string[] = [],
+    tipAgeMs = 0,
   ): this {
     const startedMs = STARTED[sourceId] ?? 0;
     return this.then(
-      { kind: 'job_announced', sourceId, startedMs, job: makeJob(job), refused },
+      { kind: 'job_announced', sourceId, startedMs, job: makeJob(job), tipAgeMs, refused },
       nowMs,
     );
   }
@@ -177,6 +178,17 @@ describe('stepBook()', () => {
     expect(story.book.confirmedMs).toBe(T0 - 400);
     story.announce('a', T0 + 1, { id: 3 }).then(snapshot, T0 + 2);
     expect(story.mined).toEqual(['2!', '3']);
+  });
+
+  test('counts work from when a node confirmed it, not from when it was announced', () => {
+    const story = new Story()
+      .sources(T0, 'a')
+      .announce('a', T0, { id: 1 })
+      .announce('a', T0 + 1_000, { id: 2 }, [], 900);
+    expect(story.book.confirmedMs).toBe(T0 + 100);
+    story.announce('a', T0 + 2_000, { id: 3 }, [], 1_950);
+    expect(story.book.confirmedMs).toBe(T0 + 100); // Some other node confirmed it later than that.
+    expect(story.mined).toEqual(['1!', '2', '3']);
   });
 
   test('keeps the last job when every source is gone', () => {

@@ -78,6 +78,8 @@ export type BookEvent =
       readonly sourceId: string;
       readonly startedMs: number;
       readonly job: Job;
+      /** [ms] since a node last confirmed its tip: a jobmanager goes on for a while without any. */
+      readonly tipAgeMs: number;
       readonly refused: readonly string[];
     }
   /** Everything a jobmanager has, oldest first. */
@@ -173,7 +175,11 @@ function noteEvent(book: JobBook, event: BookEvent, nowMs: number): JobBook {
     case 'sources_seen':
       return noteSources(book, event.ready);
     case 'job_announced':
-      return noteJobs(book, { ...event, jobs: [event.job], confirmedMs: nowMs }, nowMs);
+      return noteJobs(
+        book,
+        { ...event, jobs: [event.job], confirmedMs: nowMs - event.tipAgeMs },
+        nowMs,
+      );
     case 'snapshot_taken': {
       const confirmedMs = nowMs - event.lastTemplateAgeMs;
       return noteJobs(book, { ...event, confirmedMs }, nowMs);

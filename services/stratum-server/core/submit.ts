@@ -65,21 +65,29 @@ export function decideShare(
   const { submit } = parsed;
   const known = findJob(context.book, submit.jobId);
   if (known === undefined) return { kind: 'job_unknown', jobId: submit.jobId };
-  const share = hashOf(session, known.job, submit, context);
-  return typeof share === 'string' ? rejected(share) : judge(session, recent, share, context);
+  const version = versionOf(session, known.job, submit, context.arrivedMs);
+  const share = hashOf(
+    session,
+    known.job,
+    submit,
+    version ?? strayVersion(known.job, submit),
+    context,
+  );
+  if (share === undefined) return rejected('unknown_job');
+  if (version === undefined) return rejected('bad_version_bits', blockOf(share));
+  return judge(session, recent, share, context);
 }
 
-/** The share's hashes, or why it has none. */
+/** The share's hashes; undefined if its extranonces do not fit the job. */
 function hashOf(
   session: Session,
   job: Job,
   submit: SubmitParams,
+  version: number,
   context: SubmitContext,
-): HashedShare | ShareRejectReason {
-  const version = versionOf(session, job, submit, context.arrivedMs);
-  if (version === undefined) return 'bad_version_bits';
+): HashedShare | undefined {
   const extranonces = extranoncesOf(session, job, submit);
-  if (extranonces === undefined) return 'unknown_job';
+  if (extranonces === undefined) return undefined;
   const prepared = context.prepare(job, session.ownerScript);
   const { ntime, nonce } = submit;
   const solution = { ...extranonces, ntime, nonce, version };
@@ -94,8 +102,9 @@ function judge(
 ): ShareDecision {
   const { book, chain, arrivedMs } = context;
   const { job, networkTarget } = share.prepared;
+  const block = blockOf(share);
   const difficulty = difficultyForJob(session, job, (id) => isEarlier(book, job, id));
-  if (difficulty === undefined) return rejected('unknown_job');
+  if (difficulty === undefined) return rejected('unknown_job', block);
   const { sentWith, lowerSince } = difficulty;
   const verdict = judgeShare({
     powNumber: share.hash.powNumber,
@@ -107,10 +116,15 @@ function judge(
     ntime: share.solution.ntime,
     ntimeRange: ntimeRangeOf(job, arrivedMs),
   });
-  const { solvesBlock } = verdict;
-  if (verdict.kind === 'rejected') return rejected(verdict.reason, solvesBlock ? share : undefined);
-  if (!context.hasWork) return rejected('no_work', solvesBlock ? share : undefined);
-  return { kind: 'accepted', share, solvesBlock, creditedTarget: verdict.creditedTarget };
+  if (verdict.kind === 'rejected') return rejected(verdict.reason, block);
+  if (!context.hasWork) return rejected('no_work', block);
+  const { solvesBlock, creditedTarget } = verdict;
+  return { kind: 'accepted', share, solvesBlock, creditedTarget };
+}
+
+/** The share if it solves the block: it goes the block path whatever the miner is answered. */
+function blockOf(share: HashedShare): HashedShare | undefined {
+  return share.hash.powNumber <= share.prepared.networkTarget ? share : undefined;
 }
 
 function rejected(reason: ShareRejectReason, share?: HashedShare): ShareDecision {
@@ -137,6 +151,11 @@ function versionOf(
     if (version !== undefined) return version;
   }
   return rolledVersion(job.version, 0, versionBits);
+}
+
+/** What a miner that rolled bits it may not roll has hashed: no share of ours, but perhaps a block. */
+function strayVersion(job: Job, { versionBits = 0 }: SubmitParams): number {
+  return (job.version | versionBits) >>> 0;
 }
 
 /** Undefined: the job has place for more or less than this connection's extranonces. */

@@ -70,7 +70,8 @@ export class TranscriptPool {
   announce(job: Job): void {
     this.#note({ kind: 'sources_seen', ready: [{ id: 'a', startedMs: 1 }] });
     const isClean = this.book.current?.job.parent !== job.parent;
-    this.#note({ kind: 'job_announced', sourceId: 'a', startedMs: 1, job, refused: [] });
+    const word = { sourceId: 'a', startedMs: 1, tipAgeMs: 0, refused: [] };
+    this.#note({ kind: 'job_announced', ...word, job });
     if (!this.session.isWorking) return;
     if (this.session.listener.mode === 'solo') return this.#give(isClean);
     const [session, effects] = prepareForJob(this.session, job, this.#context());

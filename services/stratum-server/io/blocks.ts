@@ -24,10 +24,14 @@ const RETRY_MAX_MS = 5_000;
 const CONCURRENT_MAX = 256;
 /** Candidates kept in memory; those beyond stay in the journal alone, for whoever adopts it. */
 const PENDING_MAX = 16_384;
+/** Hashes remembered as offered. */
+const CLAIMED_MAX = 4_096;
 /** [ms] after which a candidate is left to the journal: no node takes a block that late */
 const GIVE_UP_MS = 6 * 3_600_000;
 
 export interface BlockPath extends AsyncDisposable {
+  /** Whether a block is new here; from now on it is not. A share that is sent again and again is offered once. */
+  claim(hash: string): boolean;
   /**
    * A candidate that was just written (or could not be). Returns at once.
    *
@@ -68,6 +72,15 @@ export function createBlockPath(parts: BlockPathParts): BlockPath {
   const stopping = new AbortController();
   const running = new Map<string, Promise<void>>();
   const waiting: (() => void)[] = [];
+  const claimed = new Set<string>();
+
+  function claim(hash: string): boolean {
+    if (claimed.has(hash)) return false;
+    const [oldest] = claimed;
+    if (claimed.size >= CLAIMED_MAX && oldest !== undefined) claimed.delete(oldest);
+    claimed.add(hash);
+    return true;
+  }
 
   function begin(submission: BlockSubmit, journal: Journal | undefined, isNew: boolean): void {
     const { hash } = submission;
@@ -172,12 +185,15 @@ export function createBlockPath(parts: BlockPathParts): BlockPath {
   }
 
   return {
+    claim,
     offer: (submission, journal) => begin(submission, journal, true),
     offerAgain(journal) {
       for (const { hash, submission } of journal.unsettledCandidates()) {
         const parsed = blockSubmit.request.safeParse(jsonOf(submission));
-        if (parsed.success) begin(parsed.data, journal, false);
-        else log.error({ chain, hash }, 'candidate of an adopted journal cannot be read');
+        if (parsed.success) {
+          claim(hash);
+          begin(parsed.data, journal, false);
+        } else log.error({ chain, hash }, 'candidate of an adopted journal cannot be read');
       }
     },
     get unsettled() {

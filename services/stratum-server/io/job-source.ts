@@ -105,8 +105,9 @@ export function createJobSource(parts: JobSourceParts): JobSource {
   function hear(message: JobAnnounced, { peer }: Origin): void {
     if (message.job.chain !== chain) return;
     if (lost.delete(peer.bootId)) seeSources();
-    const { job, startedMs } = message;
-    take({ kind: 'job_announced', sourceId: peer.id, startedMs, job, refused: refusedIn(message) });
+    const { job, startedMs, tipAgeMs = 0 } = message;
+    const refused = refusedIn(message);
+    take({ kind: 'job_announced', sourceId: peer.id, startedMs, job, tipAgeMs, refused });
   }
 
   /** Asks one jobmanager for all it has, at most once in `ASK_AGAIN_MS`. */

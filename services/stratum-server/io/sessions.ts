@@ -393,6 +393,7 @@ export class Sessions {
     const { log, turn } = this.#parts;
     const submission = blockSubmitOf(share, worker, foundMs);
     const { hash, job } = submission;
+    if (!connection.chain.blocks.claim(hash)) return;
     log.info(
       {
         conn: connection.session.conn,
