@@ -6,7 +6,12 @@ import { keys } from '#libs/contracts/keys.ts';
 import { connectRedis } from '#libs/runtime/redis.ts';
 import { startRedis, type TestRedis } from '#test/harness/redis.ts';
 import { waitFor } from '#test/harness/wait-for.ts';
-import { createRedisRegistry, type RedisRegistry } from './redis-registry.ts';
+import { recordWith } from './record.fixture.ts';
+import {
+  createRedisRegistry,
+  type RedisRegistry,
+  type RedisRegistryOptions,
+} from './redis-registry.ts';
 import type { RegistryChange } from './registry.ts';
 
 const log = pino({ level: 'silent' });
@@ -16,38 +21,17 @@ let open: AsyncDisposableStack | undefined;
 afterEach(async () => await open?.disposeAsync());
 
 function record(id: string, bootId = '0000000000000001', startedMs = 1): InstanceRecord {
-  return {
-    role: 'reporter',
-    id,
-    group: 'reporter',
-    version: '1',
-    bootId,
-    startedMs,
-    readyMs: 0,
-    state: 'starting',
-    zone: 'z',
-    host: 'h',
-    pid: 1,
-    endpoints: {
-      pub: 'tcp://127.0.0.1:1',
-      rpc: 'tcp://127.0.0.1:2',
-      link: '',
-      http: 'http://127.0.0.1:3',
-    },
-    serverKeyId: 'k',
-    caps: {},
-    load: {},
-  };
+  return recordWith({ id, bootId, startedMs });
 }
 
 async function world(): Promise<{
   redis: TestRedis;
-  join: (record: InstanceRecord) => Promise<RedisRegistry>;
+  join: (record: InstanceRecord, more?: Partial<RedisRegistryOptions>) => Promise<RedisRegistry>;
 }> {
   const stack = new AsyncDisposableStack();
   open = stack;
   const redis = stack.use(await startRedis());
-  const join = async (own: InstanceRecord) => {
+  const join = async (own: InstanceRecord, more: Partial<RedisRegistryOptions> = {}) => {
     const client = connectRedis(redis.url, log);
     stack.defer(() => client.disconnect());
     await waitFor(() => client.ping(), { what: 'a connection' });
@@ -59,7 +43,7 @@ async function world(): Promise<{
       metrics: new MetricRegistry(),
       nowMs: () => Date.now(),
     };
-    return stack.use(await createRedisRegistry({ ...options, ...FAST }));
+    return stack.use(await createRedisRegistry({ ...options, ...FAST, ...more }));
   };
   return { redis, join };
 }
@@ -155,4 +139,123 @@ describe('createRedisRegistry()', () => {
     await old[Symbol.asyncDispose]();
     expect(await redis.client.exists(keys.instance('reporter', 'a'))).toBe(1);
   });
+
+  test('Redis frozen until every record has ended: nobody is declared gone, and all are back', async () => {
+    const { redis, join } = await world();
+    const a = await join(record('a'));
+    const b = await join(record('b', '0000000000000002'));
+    await waitFor(() => ids(a).length === 2 && ids(b).length === 2, { what: 'both' });
+    const left: string[] = [];
+    for (const one of [a, b])
+      one.watch(({ event, record: { id } }) => event === 'left' && left.push(id));
+    const frozenMs = Date.now();
+    await redis.kill('SIGSTOP');
+    await waitFor(() => Date.now() - frozenMs > FAST.ttlMs * 2, { what: 'the TTL to pass' });
+    await redis.kill('SIGCONT');
+    await waitFor(() => a.isViewFresh && b.isViewFresh, { what: 'fresh views' });
+    await waitFor(
+      async () => (await redis.client.exists(...['a', 'b'].map((id) => keyOf(id)))) === 2,
+      { what: 'both records to be back' },
+    );
+    await b[Symbol.asyncDispose]();
+    await waitFor(() => !ids(a).includes('b'), { what: 'a later leave to be seen' });
+    expect(left).toEqual(['b']);
+  });
+
+  test('an update with Redis away is announced, does not reject, and is written when Redis is back', async () => {
+    const { redis, join } = await world();
+    const announced: RegistryChange[] = [];
+    const bus = {
+      publish: (_topic: unknown, _key: string, change: unknown) =>
+        void announced.push(change as RegistryChange),
+    };
+    const a = await join(record('a'), { bus });
+    await redis.kill();
+    await a.update({ state: 'ready' });
+    expect(a.self.state).toBe('ready');
+    expect(announced.map((change) => change.record.state)).toEqual(['starting', 'ready']);
+    await redis.start();
+    await waitFor(async () => (await redis.client.hget(keyOf('a'), 'state')) === '"ready"', {
+      what: 'the state to be written',
+    });
+  });
+
+  test('what must be written again is tried until it worked', async () => {
+    const { redis, join } = await world();
+    const a = await join(record('a'));
+    let tries = 0;
+    a.onNewStoreGeneration(() => {
+      tries += 1;
+      if (tries < 3) throw new Error('not yet');
+    });
+    await redis.client.flushall();
+    await waitFor(() => tries === 3, { what: 'the third try' });
+    await waitFor(() => redis.client.exists(keyOf('a')), { what: 'the record' });
+    expect(tries).toBe(3);
+  });
+
+  test('an announced state is not undone by what Redis still has', async () => {
+    const { join } = await world();
+    const a = await join(record('a'));
+    const b = await join(record('b', '0000000000000002'));
+    await waitFor(() => ids(a).includes('b'), { what: 'b' });
+    const states: string[] = [];
+    a.watch(({ event, record: { id, state } }) => id === 'b' && states.push(`${event} ${state}`));
+    a.applyAnnouncement({
+      event: 'changed',
+      record: { ...b.self, state: 'draining', revision: (b.self.revision ?? 0) + 1 },
+    });
+    a.lookSoon();
+    await join(record('c', '0000000000000003'));
+    await waitFor(() => ids(a).includes('c'), { what: 'a later scan' });
+    expect(states).toEqual(['joined starting', 'changed draining']);
+    a.applyAnnouncement({ event: 'left', record: b.self });
+    a.lookSoon();
+    await join(record('d', '0000000000000004'));
+    await waitFor(() => ids(a).includes('d'), { what: 'a later scan' });
+    expect(states.at(-1)).toBe('left draining');
+    expect(ids(a)).toEqual(['a', 'c', 'd']);
+  });
+
+  test('looks at an unchanged mesh read no records', async () => {
+    const { redis, join } = await world();
+    const slow = { ttlMs: 60_000, renewMs: 60_000 };
+    const a = await join(record('a'), slow);
+    await join(record('b', '0000000000000002'), slow);
+    await waitFor(() => ids(a).length === 2, { what: 'both' });
+    const calls = async (command: string) => {
+      const stats = await redis.client.info('commandstats');
+      return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+    };
+    await a.update({ load: { sessions: 1 } }); // Load is no reason to read either.
+    const looks = await calls('mget');
+    await waitFor(async () => (await calls('mget')) > looks + 4, { what: 'some looks' });
+    const reads = await calls('hgetall');
+    const later = await calls('mget');
+    await waitFor(async () => (await calls('mget')) > later + 4, { what: 'more looks' });
+    expect(await calls('hgetall')).toBe(reads);
+  });
+
+  test('a process whose name a younger one took is told once', async () => {
+    const { join } = await world();
+    let told = 0;
+    await join(record('a', '0000000000000001', 100), { onSuperseded: () => void (told += 1) });
+    const young = await join(record('a', '0000000000000002', 200));
+    await waitFor(() => told > 0, { what: 'the older one to be told' });
+    await young.update({ state: 'ready' });
+    await young[Symbol.asyncDispose]();
+    expect(told).toBe(1);
+  });
+
+  test('counts records it cannot read, and goes on', async () => {
+    const { redis, join } = await world();
+    const metrics = new MetricRegistry();
+    await redis.client.hset(keyOf('z'), { bootId: 'not JSON' });
+    await redis.client.sadd(keys.instanceIndex, keyOf('z'));
+    const a = await join(record('a'), { metrics });
+    expect(ids(a)).toEqual(['a']);
+    expect(await metrics.metrics()).toContain('seam_registry_left_out_records 1');
+  });
 });
+
+const keyOf = (id: string) => keys.instance('reporter', id);

@@ -165,8 +165,9 @@ class LiveRegistry implements RedisRegistry {
 
   applyAnnouncement(change: RegistryChange): void {
     const key = keyOf(change.record);
-    if (this.#isClosed || key === keyOf(this.#self)) return;
+    if (this.#isClosed) return;
     const { bootId } = change.record;
+    if (key === keyOf(this.#self)) return;
     if (change.event === 'left') this.#departed.add(bootId);
     else if (this.#departed.has(bootId)) return;
     this.#announced.add(key);
@@ -303,7 +304,9 @@ class LiveRegistry implements RedisRegistry {
     const { nowMs } = this.#options;
     this.#lastRead = { mark, readMs: nowMs() };
     this.#metrics.leftOut.set(leftOut);
-    const others = records.filter((record) => keyOf(record) !== keyOf(this.#self));
+    const [named, others] = partition(records, (one) => keyOf(one) === keyOf(this.#self));
+    // Somebody else has our name. Who is younger, the store says.
+    if (named.some(({ bootId }) => bootId !== this.#self.bootId)) this.#writtenRevision = -1;
     const after = afterScan(this.#view, [...others, this.#self], {
       keepsMissing: nowMs() < this.#graceUntilMs,
       announced: this.#announced,
@@ -322,6 +325,10 @@ class LiveRegistry implements RedisRegistry {
   #announce(event: RegistryChange['event']): void {
     this.#options.bus.publish(instanceChanged, '', { event, record: this.#self });
   }
+}
+
+function partition<T>(items: readonly T[], test: (item: T) => boolean): readonly [T[], T[]] {
+  return [items.filter(test), items.filter((item) => !test(item))];
 }
 
 function changed(

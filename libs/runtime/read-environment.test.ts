@@ -12,6 +12,15 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+function problemsOf(read: () => unknown): string {
+  try {
+    read();
+    return '';
+  } catch (error) {
+    return error instanceof ConfigError ? error.problems.join('\n') : '';
+  }
+}
+
 describe('readEnvironment()', () => {
   test('needs the Redis URL and the mesh secret, and nothing else', () => {
     const environment = readEnvironment({
@@ -55,16 +64,10 @@ describe('readEnvironment()', () => {
         STATSD_HOST: 'a b',
       });
     expect(read).toThrow(ConfigError);
-    const problems = (() => {
-      try {
-        return read();
-      } catch (error) {
-        return error instanceof ConfigError ? error.problems : [];
-      }
-    })();
-    expect(String(problems)).not.toContain('hush');
+    const problems = problemsOf(read);
+    expect(problems).not.toContain('hush');
     for (const variable of ['REDIS_URL', 'SEAM_MESH_SECRET_FILE', 'SEAM_PORTS', 'STATSD_HOST'])
-      expect(String(problems)).toContain(variable);
+      expect(problems).toContain(variable);
   });
 
   test('reads any Redis URL from a file, so that its password is in no environment', () => {
