@@ -13,6 +13,7 @@ import type { Job } from './job.ts';
 import type { jobAnnounced } from './job-announced.ts';
 import type { jobLookup } from './job-lookup.ts';
 import type { jobSnapshot } from './job-snapshot.ts';
+import type { sessionResumed } from './session-resumed.ts';
 import type { sharesApply } from './shares-apply.ts';
 
 /** A message of a topic, or what goes to and comes back from an RPC. */
@@ -145,6 +146,11 @@ export const EXAMPLES: Readonly<Record<string, Example>> = {
     { chain: 'ltc' },
     { jobs: [job], startedMs: 1_760_000_000_000, lastTemplateAgeMs: 12, refused: [hash('7a', 32)] },
   ),
+  'session.resumed@1': topic<typeof sessionResumed>('', {
+    sessionId: hash('9c', 16),
+    extranonce1: '0000a52a',
+    conn: 'edge-1-C0000201:C822_C0000202:0D05_68F0C1A0_0001:2A',
+  }),
   'shares.apply@1': rpc<typeof sharesApply>(
     { journal: hash('8b', 16), chain: 'ltc', from: 1_000, to: 3_000, lost: false },
     { applied: true, watermark: 3_000 },

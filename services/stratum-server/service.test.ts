@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keys } from '#libs/contracts/keys.ts';
+import { sessionResumed } from '#libs/contracts/session-resumed.ts';
 import { waitFor } from '#test/harness/wait-for.ts';
 import { makeJob, parentOf } from './core/job.fixture.ts';
 import {
@@ -619,6 +620,28 @@ describe('what is kept', () => {
     world.aheadMs = 15 * 60_000 + 1;
     await waitFor(async () => (await rested(server, 'moved')) === 1);
     expect(await rested(server, 'free')).toBe(0);
+  });
+
+  test('a connection whose miner resumed on another server is closed, and no other one', async () => {
+    const { frontend, frontend2, server, server2 } = await twoServers();
+    const [lost, other] = [frontend.connect(), frontend.connect()];
+    for (const miner of [lost, other]) await miner.login();
+    await waitFor(() => world.redis.client.exists(keys.resume(lost.sessionId)));
+    const back = frontend2.connect();
+    const params = ['test/1', lost.sessionId];
+    await back.ask({ id: 'subscribe', method: 'mining.subscribe', params });
+    await waitFor(() => lost.closed !== undefined);
+    expect(lost.closed).toBe('resumed');
+    const { extranonce1, sessionId } = other;
+    server2.bus.publish(sessionResumed, '', { extranonce1, sessionId, conn: other.conn });
+    const stranger = { extranonce1, sessionId: 'ab'.repeat(16), conn: 'c' };
+    server2.bus.publish(sessionResumed, '', stranger);
+    await other.ask({ id: 9, method: 'mining.ping' });
+    expect(other.closed).toBeUndefined();
+    expect(await world.metric(server, 'seam_stratum_sessions')).toBe(1);
+    server2.bus.publish(sessionResumed, '', { ...stranger, sessionId });
+    await waitFor(() => other.closed !== undefined); // It heard the ones before, too.
+    expect(await back.ask(back.solve(5, job(1)))).toMatchObject([{ result: true }]);
   });
 
   test('extranonce1 that came with a capsule is marked, and its prefix renewed, at once', async () => {

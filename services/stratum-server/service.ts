@@ -1,5 +1,6 @@
 /** Wires the pure core to link, bus, journal and Redis. Acquired top to bottom, released bottom to top. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { sessionResumed } from '#libs/contracts/session-resumed.ts';
 import {
   createLinkServer,
   type LinkServer,
@@ -49,7 +50,7 @@ export async function start(context: ServiceContext): Promise<Service> {
 
 /** @param createLink called once everything a session needs is there */
 export async function startWith(context: ServiceContext, createLink: CreateLink): Promise<Service> {
-  const { config, environment, redis, registry, identity, log, nowMs } = context;
+  const { config, environment, bus, redis, registry, identity, log, nowMs } = context;
   const settings = settingsOf(config, environment.runDir ?? config.runDir);
   const metrics = createMetrics(
     context.metrics,
@@ -112,10 +113,12 @@ export async function startWith(context: ServiceContext, createLink: CreateLink)
     limits: settings.limits,
     takesNew: (chain) => listeners.takesNew(chain),
     poolVersion: `${config.pool.name}/${identity.version}`,
+    onResumed: (message) => bus.publish(sessionResumed, '', message),
     log,
     metrics,
     nowMs,
   });
+  acquired.use(bus.subscribe(sessionResumed, '', (message) => sessions.giveUp(message)));
   acquired.use(
     startUpkeep({ ...settings, chains, table, sessions, turn, index, resumeStore, log, nowMs }),
   );

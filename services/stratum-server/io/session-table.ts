@@ -8,7 +8,8 @@ import type { Connection } from './connection.ts';
 /** Why a connection is no longer ours: its miner left, or another server has it. */
 export type Departure = 'closed' | 'moved';
 
-const EXTRANONCE1_HEX = 8;
+/** [hex digits] of an extranonce1 without the padding some miners get */
+export const EXTRANONCE1_HEX = 8;
 
 export class SessionTable {
   readonly #allocator: ExtranonceAllocator;

@@ -10,6 +10,7 @@ import type { ShareRejectReason } from '#libs/stratum/codes.ts';
 import { errorReply, trueReply } from '#libs/stratum/reply.ts';
 import { parseRequest, type SubscribeRequest } from '#libs/stratum/request.ts';
 import type { PoolConfig } from '#libs/contracts/pool-config.ts';
+import type { SessionResumed } from '#libs/contracts/session-resumed.ts';
 import { CAPSULE_BYTES_COMPACT, decodeCapsule } from '../core/capsule.ts';
 import { CapsuleError } from '../core/errors.ts';
 import type { Effect, Next, Session, StepContext } from '../core/model.ts';
@@ -32,7 +33,7 @@ import { addressed, type Connection, type WaitingLine } from './connection.ts';
 import type { ConnectionsIndex } from './connections-index.ts';
 import { newOutbox, type PlainEffect, performInto, sealed } from './perform.ts';
 import type { ResumeStore, StoredSession } from './resume-store.ts';
-import type { SessionTable } from './session-table.ts';
+import { EXTRANONCE1_HEX, type SessionTable } from './session-table.ts';
 import type { Turn } from './turn.ts';
 import type { WorkGiver } from './work-giver.ts';
 
@@ -52,6 +53,8 @@ export interface SessionsParts {
   /** Whether a new connection is taken by this chain now. */
   readonly takesNew: (chain: ChainRuntime) => boolean;
   readonly poolVersion: string;
+  /** A session was resumed here: the older connection may be on another server. */
+  readonly onResumed: (message: SessionResumed) => void;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly nowMs: () => number;
@@ -90,6 +93,23 @@ export class Sessions {
     metrics.closes.inc({ chain: connection.chain.id, reason });
     this.#parts.index.drop(connection);
     table.remove(connection, 'closed');
+  }
+
+  /** A session was resumed on another server: the connection that has it here is the lost one. */
+  giveUp({ sessionId, extranonce1, conn }: SessionResumed): void {
+    const { table } = this.#parts;
+    const lost = table.withExtranonce1(extranonce1);
+    if (lost?.session.sessionId !== sessionId || lost.session.conn === conn) return;
+    this.#closeLost(lost);
+    table.remove(lost, 'moved');
+  }
+
+  /** Its miner goes on with its session on another connection. */
+  #closeLost(lost: Connection): void {
+    const { turn, metrics, index } = this.#parts;
+    turn.send(lost.peer, [addressed(lost, { kind: 'close', reason: 'resumed' })]);
+    metrics.closes.inc({ chain: lost.chain.id, reason: 'resumed' });
+    index.drop(lost);
   }
 
   #close(peer: LinkPeer, item: Extract<UpItem, { kind: 'close' }>): void {
@@ -147,9 +167,9 @@ export class Sessions {
   /** An older opening of it here is only forgotten; another connection with its value is the one it resumes. */
   #adopt(connection: Connection, extranonce1: string): void {
     const other = this.#parts.table.adoptExtranonce1(connection, extranonce1);
-    if (other === undefined || other.session.conn === connection.session.conn) return;
-    this.#parts.turn.send(other.peer, [addressed(other, { kind: 'close', reason: 'resumed' })]);
-    this.#parts.index.drop(other);
+    if (other !== undefined && other.session.conn !== connection.session.conn) {
+      this.#closeLost(other);
+    }
   }
 
   #openingOf(item: OpenItem, chain: ChainRuntime): Omit<Opening, 'sessionId'> {
@@ -298,6 +318,9 @@ export class Sessions {
     const { conn, peerAddress, listener, openedMs } = session;
     const kept = sessionOf(content, { conn, peerAddress, listener, openedMs });
     this.#adopt(connection, content.extranonce1);
+    const { sessionId } = content;
+    const extranonce1 = content.extranonce1.slice(0, EXTRANONCE1_HEX);
+    this.#parts.onResumed({ sessionId, extranonce1, conn });
     connection.capsuleBytes = 0; // The frontend's capsule is of the session that was not resumed.
     connection.storedMs = 0;
     this.#answerNext(connection, line, resume(session, kept, request));
