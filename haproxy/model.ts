@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { ResolvedConfig } from '#libs/contracts/pool-config.ts';
 
-export interface StratumListener {
+interface StratumListener {
   readonly name: string;
   /** Such as `*:3333`. */
   readonly bind: string;
@@ -30,9 +30,9 @@ export interface EdgeModel {
 }
 
 /** Slots HAProxy knows from the beginning: instances come and go in them without a reload. */
-export const FRONTEND_SLOTS = 8;
-export const HTTP_SLOTS = 4;
-export const API_SLOTS = 4;
+const FRONTEND_SLOTS = 8;
+const HTTP_SLOTS = 4;
+const API_SLOTS = 4;
 
 /** [descriptors] HAProxy needs beside its connections: listeners, health checks, sockets of its own. */
 const DESCRIPTORS_RESERVED = 400;
@@ -59,7 +59,7 @@ export function replicaName(host: string): string {
   return `${plain.slice(0, REPLICA_BYTES_MAX - 9)}-${hash}`;
 }
 
-export interface EdgePlace {
+interface EdgePlace {
   /** The host's name, or another one no second HAProxy has. */
   readonly replica: string;
   readonly edge: string;

@@ -14,8 +14,6 @@ export const CAPSULE_BYTES_MAX = 131_072;
 export const MARK_BYTES_MAX = 16;
 /** [marks] in one `open` */
 export const MARKS_MAX = 8;
-/** [bytes] a name, an address, a reason */
-export const TEXT_BYTES_MAX = 255;
 /** [ms] between heartbeats, and between looks at the clock */
 export const HEARTBEAT_MS = 250;
 /** [ms] of silence that end a session; also how long an event loop may hang before its own sessions are over */

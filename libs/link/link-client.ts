@@ -92,6 +92,7 @@ function dealerTo(server: LinkServerAddress, meshKeys: MeshKeys): Dealer {
     reconnectInterval: -1, // One connection is one session.
     connectTimeout: SILENCE_MS,
     sendHighWaterMark: 0, // `Outstanding` is the bound.
+    sendTimeout: 0, // What cannot be taken at once has nobody to take it.
     heartbeatInterval: HEARTBEAT_MS,
     heartbeatTimeout: SILENCE_MS,
     maxMessageSize: MESSAGE_BYTES_MAX,

@@ -20,7 +20,7 @@ import type { DownItem, LinkMessage, UpItem } from './items.ts';
 import { ITEMS_MAX, MESSAGE_BYTES_MAX } from './limits.ts';
 
 /** What this program writes. It reads this version and the next one. */
-export const LINK_VERSION = 1;
+const LINK_VERSION = 1;
 /** Versions this program speaks, for `hello`. */
 export const LINK_VERSIONS: readonly number[] = [LINK_VERSION];
 

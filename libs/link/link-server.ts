@@ -111,6 +111,7 @@ function routerOf(meshKeys: MeshKeys): Router {
     ...curveServerOptions(meshKeys),
     mandatory: true,
     sendHighWaterMark: 0,
+    sendTimeout: 0, // Without any peer a mandatory ROUTER would wait for one for ever.
     heartbeatInterval: HEARTBEAT_MS,
     heartbeatTimeout: SILENCE_MS,
     maxMessageSize: MESSAGE_BYTES_MAX,

@@ -18,7 +18,7 @@ import {
 import { Outstanding } from './outstanding.ts';
 import { cutIntoMessages, roughBytesOf } from './turn-batch.ts';
 
-export interface SessionHandlers<In> {
+interface SessionHandlers<In> {
   onOpened(): void;
   onItems(items: readonly In[]): void;
   onHeard(load: number, accepts: boolean): void;

@@ -8,8 +8,8 @@ import { LinkHub } from './link-hub.ts';
 import type { LinkServer, LinkServerOptions } from './link-server.ts';
 
 type Unsecured = 'meshKeys' | 'bindAddress' | 'advertiseAddress' | 'portRange';
-export type MemoryServerOptions = Omit<LinkServerOptions, Unsecured>;
-export type MemoryClientOptions = Omit<LinkClientOptions, 'meshKeys'>;
+type MemoryServerOptions = Omit<LinkServerOptions, Unsecured>;
+type MemoryClientOptions = Omit<LinkClientOptions, 'meshKeys'>;
 
 export interface MemoryLink {
   createServer(options: MemoryServerOptions): LinkServer;

@@ -5,6 +5,7 @@ import { Dealer } from 'zeromq';
 import { deriveMeshKeys } from '#libs/bus/derive-mesh-keys.ts';
 import { waitFor } from '#test/harness/wait-for.ts';
 import { createLinkClient } from './link-client.ts';
+import { encodeLinkMessage } from './link-codec.ts';
 import {
   type LinkFixture,
   line,
@@ -77,6 +78,33 @@ test('garbage ends the session of its sender and nobody else', async () => {
   client.client.send(line(1, 'still here'));
   await waitFor(() => client.client.pendingBytes === 0);
   expect(ended).toEqual([]);
+});
+
+test('a server stops though its only frontend is gone without a word', async () => {
+  const { server, ended } = await recordingServer(zeromqFixture());
+  const { own } = meshKeys;
+  const silent = new Dealer({
+    curveServerKey: own.server.publicKey,
+    curvePublicKey: own.client.publicKey,
+    curveSecretKey: own.client.secretKey,
+    linger: 0,
+  });
+  silent.connect(server.endpoint);
+  await silent.send(
+    encodeLinkMessage({
+      kind: 'hello',
+      session: 1n,
+      frontendId: 'gone',
+      bootId: 1n,
+      versions: [1],
+    }),
+  );
+  await waitFor(() => server.sessions.length === 1);
+  const isGone = new Promise((resolve) => silent.events.on('end', resolve));
+  silent.close();
+  await isGone;
+  await server[Symbol.asyncDispose]();
+  expect(ended).toHaveLength(1);
 });
 
 suite('a server process', () => {

@@ -13,7 +13,7 @@ import { createFrontend, type Frontend } from './io/frontend.ts';
 import { createMetrics } from './metrics.ts';
 
 /** Slots HAProxy knows of. */
-export const FRONTEND_SLOTS = 8;
+const FRONTEND_SLOTS = 8;
 /** [ms] between load figures in the registry */
 const LOAD_MS = 5_000;
 

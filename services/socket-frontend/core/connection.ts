@@ -24,7 +24,7 @@ import type {
 import { Outbox } from './outbox.ts';
 
 /** Marks kept for a connection. */
-export const MARKS_KEPT = 4;
+const MARKS_KEPT = 4;
 
 /** What a step looks at besides the connection. */
 export interface Surroundings {

@@ -34,7 +34,7 @@ export type ServerKey = string;
  * `fresh`: no line yet, so no server knows it. `live`. `half_closed`: the miner sends no more, its answers are awaited.
  * `closing`: what is queued is written, then FIN. `closed`.
  */
-export type Phase = 'fresh' | 'live' | 'half_closed' | 'closing' | 'closed';
+type Phase = 'fresh' | 'live' | 'half_closed' | 'closing' | 'closed';
 
 /**
  * The state of a connection, changed in place by `step()`: it has one owner, and a copy at each of a hundred thousand

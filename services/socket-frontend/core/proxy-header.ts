@@ -12,7 +12,7 @@ export const PROXY_HEADER_BYTES_MAX = 4_096;
 /** [bytes] of the unique id; the protocol's own bound */
 export const UNIQUE_ID_BYTES_MAX = 128;
 
-export type ProxyRefusal =
+type ProxyRefusal =
   | 'signature'
   | 'version'
   | 'command'

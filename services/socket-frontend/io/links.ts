@@ -8,7 +8,7 @@ import type { ServerKey } from '../core/model.ts';
 import type { Metrics } from '../metrics.ts';
 
 /** What a living link means for the rest of the frontend. */
-export interface LinkEvents {
+interface LinkEvents {
   onUp(server: ServerKey): void;
   onItems(server: ServerKey, items: Parameters<LinkClientHandlers['onItems']>[0]): void;
   onHeartbeat(server: ServerKey, heard: { readonly load: number; readonly accepts: boolean }): void;
