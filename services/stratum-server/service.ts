@@ -75,7 +75,7 @@ export async function startWith(context: ServiceContext, createLink: CreateLink)
     registry.onNewStoreGeneration(() => store.onNewGeneration(() => prefixes.reassert())),
   );
 
-  const table = new SessionTable(allocator, metrics, nowMs, prefixes.noteAdopted);
+  const table = new SessionTable(allocator, metrics, nowMs, (value) => prefixes.noteAdopted(value));
   const turn = createTurn({ log, metrics, beforeFinish: () => workGiver.giveFirst() });
   const workGiver = createWorkGiver({ turn, log, metrics, nowMs });
   const listeners: Listeners = acquired.use(

@@ -9,6 +9,7 @@ export interface JobFixture {
   readonly curtime?: number;
   readonly nbits?: number;
   readonly extranonce2Size?: number;
+  readonly versionMask?: number;
 }
 
 /** A parent's hash by a short name. */
@@ -25,6 +26,7 @@ export function makeJob({
   curtime = 1_700_000_000,
   nbits = 0x207fffff,
   extranonce2Size = 8,
+  versionMask = 0x1fff_e000,
 }: JobFixture = {}): Job {
   const jobId = typeof id === 'string' ? id : id.toString(16).padStart(16, '0');
   return {
@@ -33,7 +35,7 @@ export function makeJob({
     height,
     parent,
     version: 0x2000_0000,
-    versionMask: 0x1fff_e000,
+    versionMask,
     nbits,
     curtime,
     mintime: curtime - 600,

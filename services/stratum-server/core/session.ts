@@ -34,7 +34,7 @@ import {
 } from './capsule.ts';
 import type { Effect, Next, Session, SessionWorker, StepContext } from './model.ts';
 import { suggestDifficulty } from './retarget.ts';
-import { bookName } from './worker.ts';
+import { bookName, splitOptions } from './worker.ts';
 
 /** Requests without sense since the last good share before the connection is closed. */
 const JUNK_MAX = 100;
@@ -218,7 +218,7 @@ function keepAlive({ profile }: Session): Effect[] {
 
 function stepAuthorize(session: Session, request: AuthorizeRequest, context: StepContext): Next {
   const { idJson } = request;
-  const parsed = parseUsername(request.username);
+  const parsed = parseUsername(splitOptions(request.username).name);
   if (parsed.kind === 'invalid')
     return refuseWorker(session, idJson, 'bad_username', parsed.detail);
   const { username } = parsed;
@@ -265,7 +265,8 @@ function authorize(
     next = { ...next, ownerScript: script };
     effects.push(remember(ownerRecord(script)));
   }
-  const [settled, more] = applyPassword(next, request.password, context);
+  const { options } = splitOptions(request.username);
+  const [settled, more] = applyPassword(next, `${options},${request.password}`, context);
   return [settled, [...effects, ...more, { kind: 'authorized', worker }]];
 }
 

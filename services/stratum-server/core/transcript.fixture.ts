@@ -2,7 +2,7 @@
  * Plays a transcript against the pure core. `>` lines are the miner's, those that stand together are one packet; `<` lines
  * are the pool's; `*` lines are what happens meanwhile:
  *
- * `* listener key=value…` settings before the first line; `* job N [height=H]` a job is given to all; `* wait N s`;
+ * `* listener key=value…` settings before the first line; `* job N [height=H] [mask=M]` a job is given to all; `* wait N s`;
  * `* full` no extranonce1 is left; `* known N [height=H]` a job only this pool's other servers gave out.
  */
 import { chainParams } from '#libs/bitcoin/chains.ts';
@@ -207,6 +207,7 @@ function direct(pool: TranscriptPool, words: string): TranscriptPool | undefined
       id: Number(rest[0]),
       nbits: NBITS,
       height: number('height', pool.book.current?.job.height ?? 100),
+      versionMask: number('mask', pool.book.current?.job.versionMask ?? 0),
     });
   switch (verb) {
     case 'listener':
