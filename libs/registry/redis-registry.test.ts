@@ -162,6 +162,30 @@ describe('createRedisRegistry()', () => {
     expect(left).toEqual(['b']);
   });
 
+  test('cut off until every record has ended: whoever is back first declares nobody gone', async () => {
+    const { redis, join } = await world();
+    const [near, far] = [connectRedis(redis.url, log), connectRedis(redis.url, log)];
+    for (const client of [near, far]) await waitFor(() => client.ping(), { what: 'a connection' });
+    const a = await join(record('a'), { redis: near });
+    await join(record('b', '0000000000000002'), { redis: far });
+    await waitFor(() => ids(a).length === 2, { what: 'both' });
+    const left: string[] = [];
+    a.watch(({ event, record: { id } }) => event === 'left' && left.push(id));
+    near.disconnect();
+    far.disconnect();
+    await waitFor(async () => (await redis.client.exists(keyOf('a'), keyOf('b'))) === 0, {
+      what: 'the records to end',
+    });
+    await near.connect();
+    await waitFor(() => a.isViewFresh, { what: 'a fresh view' });
+    expect(ids(a)).toEqual(['a', 'b']);
+    await far.connect();
+    await waitFor(() => redis.client.exists(keyOf('b')), { what: 'the other record' });
+    expect(left).toEqual([]);
+    near.disconnect();
+    far.disconnect();
+  });
+
   test('an update with Redis away is announced, does not reject, and is written when Redis is back', async () => {
     const { redis, join } = await world();
     const announced: RegistryChange[] = [];
@@ -169,7 +193,7 @@ describe('createRedisRegistry()', () => {
       publish: (_topic: unknown, _key: string, change: unknown) =>
         void announced.push(change as RegistryChange),
     };
-    const a = await join(record('a'), { bus });
+    const a = await join(record('a'), { bus, ttlMs: 60_000, renewMs: 60_000 });
     await redis.kill();
     await a.update({ state: 'ready' });
     expect(a.self.state).toBe('ready');
