@@ -50,6 +50,10 @@ const action = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('move' as const), pick: fc.nat(), server }),
   },
   {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('tear' as const), pick: fc.nat(), server }),
+  },
+  {
     weight: 6,
     arbitrary: fc.record({
       kind: fc.constant('resume' as const),
@@ -82,8 +86,10 @@ type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;
 class World {
   nowMs = 0;
   readonly leases = new Map<number, { owner: object; untilMs: number }>();
-  /** Values resumed on another server than the one that closed them. */
-  readonly resumedElsewhere = new Set<number>();
+  /** Which server a value's session came to last. */
+  readonly marks = new Map<number, { by: object; untilMs: number }>();
+  /** Values that came to a server that could not say so. */
+  readonly untold = new Map<ExtranonceAllocator, Set<number>>();
   readonly live: Live[] = [];
   readonly closed: Closed[] = [];
   /** [ms] until when each server cannot reach Redis. */
@@ -114,14 +120,28 @@ class World {
     for (const [index, server] of this.servers.entries()) {
       if (this.isCutOff(index)) continue;
       this.#renew(server);
-      for (const value of server.rested(this.nowMs)) {
-        if (this.resumedElsewhere.has(value)) server.move(value);
-        else server.free(value);
-      }
+      for (const value of server.foreignValues()) this.#mark(value, server);
+      for (const value of this.untold.get(server) ?? []) this.#mark(value, server);
+      this.untold.delete(server);
+      for (const value of server.rested(this.nowMs)) this.#decide(value, server);
       for (let wanted = server.prefixesWanted(this.nowMs); wanted > 0; wanted -= 1)
         this.#take(server);
       server.surplus(this.nowMs);
     }
+  }
+
+  #mark(value: number, by: ExtranonceAllocator): void {
+    this.marks.set(value, { by, untilMs: this.nowMs + TTL_MS });
+  }
+
+  /** What is asked of a rested value. */
+  #decide(value: number, server: ExtranonceAllocator): void {
+    const mark = this.marks.get(value);
+    const isElsewhere = mark !== undefined && mark.untilMs > this.nowMs && mark.by !== server;
+    if (isElsewhere) return server.move(value);
+    if (!this.isLeased(value >>> 8, server)) return;
+    server.free(value);
+    this.#giveUp((lost) => lost.value === value);
   }
 
   #renew(server: ExtranonceAllocator): void {
@@ -150,18 +170,15 @@ class World {
       const lease = this.leases.get(prefix);
       if (lease !== undefined && lease.untilMs > this.nowMs) continue;
       this.leases.set(prefix, { owner: server, untilMs: this.nowMs + TTL_MS });
-      for (const value of this.resumedElsewhere)
-        if (value >>> 8 === prefix) this.resumedElsewhere.delete(value);
       server.confirm(prefix, this.nowMs);
-      this.#giveUp(prefix);
+      this.#giveUp(({ value }) => value >>> 8 === prefix);
       return;
     }
   }
 
   /** Nothing can be done for sessions, open or closed, of a server that was without Redis for longer than the lease. */
-  #giveUp(prefix: number): void {
-    const isLost = ({ value, server }: Live | Closed) =>
-      value >>> 8 === prefix && this.#wasCutOff(server);
+  #giveUp(isMeant: (session: Live | Closed) => boolean): void {
+    const isLost = (session: Live | Closed) => isMeant(session) && this.#wasCutOff(session.server);
     for (const lost of this.live.filter(isLost)) {
       this.server(lost.server).move(lost.value);
       this.live.splice(this.live.indexOf(lost), 1);
@@ -169,10 +186,16 @@ class World {
     for (const lost of this.closed.filter(isLost)) this.closed.splice(this.closed.indexOf(lost), 1);
   }
 
-  /** A session comes with its value; its prefix is renewed at once. */
+  /** A session comes with its value: it is marked and its prefix renewed at once. */
   adopt(index: number, value: number): boolean {
-    const isAdopted = this.server(index).adopt(value);
-    if (!this.isCutOff(index)) this.#renew(this.server(index));
+    const server = this.server(index);
+    const isAdopted = server.adopt(value);
+    if (this.isCutOff(index)) {
+      this.untold.set(server, (this.untold.get(server) ?? new Set()).add(value));
+    } else {
+      this.#mark(value, server);
+      this.#renew(server);
+    }
     return isAdopted;
   }
 
@@ -214,12 +237,21 @@ function apply(world: World, step: Action): void {
       expect(world.adopt(step.server, session.value)).toBe(true);
       return;
     }
+    case 'tear': {
+      // Its server thinks that it closed; its frontend, which never heard of that, opened it elsewhere.
+      const session = world.live[step.pick % Math.max(1, world.live.length)];
+      if (session === undefined || session.server === step.server) return;
+      if (world.isCutOff(step.server)) return;
+      world.server(session.server).close(session.value, world.nowMs);
+      session.server = step.server;
+      expect(world.adopt(step.server, session.value)).toBe(true);
+      return;
+    }
     case 'resume':
       for (let count = 0; count < step.count && world.closed.length > 0; count += 1) {
         const [back] = world.closed.splice(step.pick % world.closed.length, 1);
         if (back === undefined || world.nowMs - back.atMs >= LIMITS.restMs) continue;
         if (world.isCutOff(step.server) || !world.adopt(step.server, back.value)) continue;
-        if (back.by !== world.server(step.server)) world.resumedElsewhere.add(back.value);
         world.live.push({ value: back.value, server: step.server });
       }
       return;
