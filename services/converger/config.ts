@@ -1,5 +1,6 @@
 /** What the converger takes from the pool's configuration and its environment. */
 import type { ResolvedConfig } from '#libs/contracts/pool-config.ts';
+import { ConfigError } from '#libs/runtime/errors.ts';
 import { type Bounds, DEFAULT_BOUNDS, NO_BOUNDS } from './core/limit.ts';
 
 export interface ConvergerSettings {
@@ -11,16 +12,16 @@ export interface ConvergerSettings {
   readonly path: 'act' | 'observe-only';
 }
 
-/** @throws {RangeError} if limits are on while the observer is off (1.13): nothing would bring the next iteration */
+/** @throws {ConfigError} if limits are on while the observer is off (1.13): nothing would bring the next iteration */
 export function settingsOf(
   config: ResolvedConfig,
   path: 'act' | 'observe-only',
 ): ConvergerSettings {
   const { intervalMs, observer, limits } = config.converger;
   if (limits.enabled && !observer) {
-    throw new RangeError(
+    throw new ConfigError([
       'Cannot limit iterations without the observer: set converger.observer or switch converger.limits off',
-    );
+    ]);
   }
   return { intervalMs, observer, path, bounds: limits.enabled ? DEFAULT_BOUNDS : NO_BOUNDS };
 }
