@@ -24,7 +24,8 @@ export class Complaints {
   /** A listener threw: our bug if it is an assertion, which nobody may catch. Else the bus goes on. */
   listenerThrew(subject: string, error: unknown): void {
     this.#metrics.handlerErrors.inc({ subject });
-    this.#log.error({ subject, err: error }, 'bus listener threw');
+    // The world being down is told to the caller, who handles it; a bug is an error.
+    this.#log[isBug(error) ? 'error' : 'warn']({ subject, err: error }, 'bus listener threw');
     if (error instanceof AssertionError) {
       queueMicrotask(() => {
         throw error;
@@ -35,4 +36,10 @@ export class Complaints {
   forget(bootId: string): void {
     this.#told.delete(bootId);
   }
+}
+
+function isBug(error: unknown): boolean {
+  return (
+    error instanceof AssertionError || error instanceof TypeError || error instanceof ReferenceError
+  );
 }

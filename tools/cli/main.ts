@@ -1,5 +1,6 @@
 /** The `seam` command: one file per command under `commands/`. */
 import { Command } from 'commander';
+import { chaos } from './commands/chaos.ts';
 import { down } from './commands/down.ts';
 import { configCheck, configApply, configPrint } from './commands/config.ts';
 import { printBlocks, printClients, printGroups, printWorkers, scale } from './commands/mesh.ts';
@@ -105,6 +106,15 @@ function program(): Command {
     .option(...CONFIG)
     .option(...RUN_DIR)
     .action(configApply);
+  seam
+    .command('chaos')
+    .description(
+      'kill, stop and freeze everything behind the frontends under load, on a mesh of its own',
+    )
+    .option('--minutes <n>', 'at least one round of all scenarios, then more', '1')
+    .option('--miners <n>', 'how many miners', '300')
+    .option('--seed <n>', 'order and names', '1')
+    .action(chaos);
   seam
     .command('test [paths...]')
     .description('run every check and test, or those of some paths')

@@ -233,7 +233,7 @@ function added(a: readonly number[], b: readonly number[]): number[] {
   );
 }
 
-function percentilesOf(buckets: readonly number[]): { p50: number; p99: number } {
+export function percentilesOf(buckets: readonly number[]): { p50: number; p99: number } {
   const total = buckets.reduce((all, count) => all + (count ?? 0), 0);
   const at = (share: number): number => {
     let seen = 0;
