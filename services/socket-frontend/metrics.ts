@@ -18,6 +18,9 @@ export interface Metrics {
   readonly linkAttempts: Counter;
   readonly listening: Gauge;
   readonly headersPending: Gauge;
+  /** Connections by `way`: `given` to a successor, `taken` from a predecessor, `back` from a dead successor. */
+  readonly handedOver: Counter<'way'>;
+  readonly slicesFailed: Counter<'reason'>;
   count(what: Counted, by: number): void;
   show(totals: Totals, groups: number): void;
 }
@@ -39,6 +42,10 @@ export function createMetrics(registry: Registry): Metrics {
     ),
     replaced_casts: counter('replaced_casts', 'Unsent casts that a newer one replaced'),
     keepalives: counter('keepalives', 'Keep-alive lines written'),
+    lost_lines: counter(
+      'lost_lines',
+      'Lines dropped unanswered because a successor died in the middle of a hand-over',
+    ),
   };
   const totals: Record<keyof Totals, Gauge> = {
     connections: gauge('connections', 'Connections of miners'),
@@ -73,6 +80,12 @@ export function createMetrics(registry: Registry): Metrics {
     links: gauge('links', 'Stratum-servers with a living link'),
     linkAttempts: counter('link_attempts', 'Attempts to link to a server'),
     listening: gauge('listeners', 'Listeners that are up'),
+    handedOver: counter('handed_over', 'Connections handed over without closing them', 'way'),
+    slicesFailed: counter(
+      'handover_slices_failed',
+      'Slices of a hand-over that stayed where they were',
+      'reason',
+    ),
     headersPending: gauge('headers_pending', 'Connections whose PROXY header is awaited'),
     count: (what, by) => counted[what].inc(by),
     show(seen, groupCount) {

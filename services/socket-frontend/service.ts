@@ -10,6 +10,9 @@ import { claimSlot } from '#libs/runtime/slot.ts';
 import { type Settings, settingsOf } from './config.ts';
 import { descriptorLimit } from './io/descriptor-limit.ts';
 import { createFrontend, type Frontend } from './io/frontend.ts';
+import { Giver } from './io/handover-give.ts';
+import { handoverFolder, handoverPaths } from './io/handover-paths.ts';
+import { Taker } from './io/handover-take.ts';
 import { createMetrics } from './metrics.ts';
 
 /** Slots HAProxy knows of. */
@@ -21,6 +24,7 @@ export async function start(context: ServiceContext): Promise<Service> {
   const { registry, environment, identity, meshKeys, log } = context;
   const settings = settingsOf(context.config, environment.runDir, await descriptorLimit());
   await using acquired = new AsyncDisposableStack();
+  const metrics = createMetrics(context.metrics);
   const slot = acquired.use(await holdSlot(context, settings));
   const frontend: Frontend = acquired.use(
     createFrontend({
@@ -38,7 +42,7 @@ export async function start(context: ServiceContext): Promise<Service> {
           nowMs: monotonicMs,
           ...handlers,
         }),
-      metrics: createMetrics(context.metrics),
+      metrics,
       log,
       nowMs: monotonicMs,
       random,
@@ -49,11 +53,30 @@ export async function start(context: ServiceContext): Promise<Service> {
   context.setReady(false, 'no stratum-server yet');
   await registry.update({ caps: { slot: String(slot.number) } });
   acquired.use(tellLoad(context, frontend));
+  const { bootId } = identity;
+  const folder = handoverFolder(settings.edgeFolder);
+  const taker = acquired.use(
+    new Taker({
+      name: identity.id,
+      folder,
+      paths: handoverPaths(folder, bootId),
+      room: () => frontend.room,
+      connections: () => frontend.connectionCount,
+      adopt: (socket, state) => frontend.travel.adopt(socket, state),
+      onAdopted: () => frontend.travel.adopted(),
+      log,
+    }),
+  );
+  await taker.listen();
 
   const owned = acquired.move();
   return {
     async drain(signal) {
-      await frontend.drain(signal, async () => await slot[Symbol.asyncDispose]());
+      const giver = new Giver({ bootId, folder, travel: frontend.travel, metrics, log });
+      await Promise.all([
+        frontend.drain(signal, async () => await slot[Symbol.asyncDispose]()),
+        giver.run(signal),
+      ]);
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };

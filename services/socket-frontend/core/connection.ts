@@ -82,6 +82,8 @@ export function step(
       return unplace(connection, undefined, around);
     case 'moved_away':
       return onMovedAway(connection, around);
+    case 'handed_over':
+      return [...sayClosed(connection, 'handed_over'), ...leave(connection)];
     case 'item':
       return onItem(connection, event.server, event.item, around);
     case 'cast':
@@ -93,6 +95,22 @@ export function step(
     case 'tick':
       return onTick(connection, around);
   }
+}
+
+/** Openings that a frontend which died with the connection in its hands may have made. */
+const OPENINGS_SKIPPED = 16;
+
+/**
+ * The connection comes back from another frontend that died: what was not answered here may have been answered there, so
+ * it is dropped. A half line goes too: its end, if the other one did not read it, is answered as a line that does not
+ * parse. Returns how many lines were dropped.
+ */
+export function reclaim(connection: Connection): number {
+  const lost = connection.unacknowledged.length;
+  dropLines(connection);
+  connection.input.forget();
+  connection.opening += OPENINGS_SKIPPED;
+  return lost;
 }
 
 /** True while the connection belongs on a server. */

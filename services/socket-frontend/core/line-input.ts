@@ -6,6 +6,7 @@ import { LineFramer } from '#libs/stratum/line-framer.ts';
 
 const LINE_FEED = 0x0a;
 const NO_LINES: readonly Uint8Array[] = [];
+const NO_BYTES = new Uint8Array(0);
 
 export interface Taken {
   /** Without line ends. Views of the chunk: copy what is kept. */
@@ -17,11 +18,13 @@ export interface Taken {
 const NOTHING: Taken = { lines: NO_LINES, isTooLong: false };
 
 export class LineInput {
-  readonly #framer: LineFramer;
+  readonly #lineBytesMax: number;
+  #framer: LineFramer;
   #waiting: Uint8Array | undefined;
 
   /** @param lineBytesMax [bytes] longest line accepted */
   constructor(lineBytesMax: number) {
+    this.#lineBytesMax = lineBytesMax;
     this.#framer = new LineFramer(lineBytesMax);
   }
 
@@ -33,6 +36,17 @@ export class LineInput {
   /** [bytes] held, lines and unfinished line together */
   get heldBytes(): number {
     return (this.#waiting?.length ?? 0) + this.#framer.pendingBytes;
+  }
+
+  /** A copy of all of it, for whoever takes the connection over: pushed into a fresh input it gives the same lines. */
+  get rest(): Uint8Array {
+    return Buffer.concat([this.#framer.partial, this.#waiting ?? NO_BYTES]);
+  }
+
+  /** Drops all of it: nobody knows any more what of it was answered. */
+  forget(): void {
+    this.#waiting = undefined;
+    this.#framer = new LineFramer(this.#lineBytesMax);
   }
 
   push(chunk: Uint8Array): void {

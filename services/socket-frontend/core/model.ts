@@ -38,7 +38,7 @@ type Phase = 'fresh' | 'live' | 'half_closed' | 'closing' | 'closed';
 
 /**
  * The state of a connection, changed in place by `step()`: it has one owner, and a copy at each of a hundred thousand
- * lines a second would cost more than the work. All of it but `phase`, `server` and `inFlight` travels in a hand-over.
+ * lines a second would cost more than the work. What of it travels in a hand-over: `handover-state.ts`.
  */
 export interface Connection {
   readonly facts: ConnectionFacts;
@@ -89,6 +89,8 @@ export type ConnectionEvent =
   | { readonly kind: 'unplaced' }
   /** It goes to another server though this one lives. */
   | { readonly kind: 'moved_away' }
+  /** It goes to another frontend. */
+  | { readonly kind: 'handed_over' }
   | { readonly kind: 'item'; readonly server: ServerKey; readonly item: ConnectionItem }
   | { readonly kind: 'cast'; readonly cast: Cast }
   /** All items of a message are applied: write. */
@@ -122,4 +124,10 @@ export type Effect =
   | { readonly kind: 'closed'; readonly reason: string }
   | { readonly kind: 'count'; readonly what: Counted; readonly by: number };
 
-export type Counted = 'lines' | 'resent_lines' | 'stale_items' | 'replaced_casts' | 'keepalives';
+export type Counted =
+  | 'lines'
+  | 'resent_lines'
+  | 'stale_items'
+  | 'replaced_casts'
+  | 'keepalives'
+  | 'lost_lines';

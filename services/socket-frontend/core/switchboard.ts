@@ -67,6 +67,7 @@ export interface Totals {
 /** [connections] moved for evenness in one slice: this part of all, at least so many */
 const MOVE_PART = 0.04;
 const MOVE_MIN = 16;
+const NO_BYTES = new Uint8Array(0);
 
 export class Switchboard {
   readonly #limits: ConnectionLimits;
@@ -121,6 +122,34 @@ export class Switchboard {
     const connection = createConnection(facts, this.#limits);
     this.#connections.set(facts.handle, connection);
     return connection;
+  }
+
+  /** Handles of those that may be handed over, in no order. */
+  handles(): IterableIterator<number> {
+    return this.#connections.keys();
+  }
+
+  /** Takes a connection off its server and out of here: nothing of it is answered any more. */
+  detach(handle: number, nowMs: number): Connection | undefined {
+    this.#nowMs = nowMs;
+    const connection = this.#connections.get(handle);
+    if (connection === undefined) return undefined;
+    this.#step(connection, { kind: 'handed_over' });
+    this.#connections.delete(handle);
+    this.#waiting.delete(connection);
+    this.#dirty.delete(connection);
+    return connection;
+  }
+
+  /** A connection from another frontend, or one that was detached. Call {@link placeWaiting} afterwards. */
+  attach(connection: Connection, nowMs: number): void {
+    this.#nowMs = nowMs;
+    this.#connections.set(connection.facts.handle, connection);
+    if (wantsServer(connection)) {
+      connection.heldSinceMs ??= nowMs;
+      this.#waiting.add(connection);
+    }
+    this.#step(connection, { kind: 'bytes', bytes: NO_BYTES }); // Lines may wait in its input.
   }
 
   /** Something happened to a connection's socket. */

@@ -5,6 +5,7 @@ import type { ConnectionEvent, ConnectionFacts } from '../core/model.ts';
 import { parseProxyHeader, type ProxyHeader, type ProxyTls } from '../core/proxy-header.ts';
 import type { Ports, Switchboard } from '../core/switchboard.ts';
 import type { Metrics } from '../metrics.ts';
+import { descriptorOf, startReading, stopReading } from './raw-reading.ts';
 
 export interface ConnectionsOptions {
   /** Goes into ids made up for connections without HAProxy's. */
@@ -81,6 +82,37 @@ export class Connections implements SocketPorts {
 
   destroy(handle: number): void {
     this.#sockets.get(handle)?.destroy();
+  }
+
+  /** Its descriptor; undefined once it is closed. */
+  descriptor(handle: number): number | undefined {
+    const socket = this.#sockets.get(handle);
+    return socket === undefined ? undefined : descriptorOf(socket);
+  }
+
+  /** Takes what was read already; from now on nothing is read until {@link thaw}. False: there is nothing to freeze. */
+  freeze(handle: number): boolean {
+    const socket = this.#sockets.get(handle);
+    if (socket === undefined || socket.destroyed) return false;
+    stopReading(socket);
+    return true;
+  }
+
+  thaw(handle: number, isReading: boolean): void {
+    const socket = this.#sockets.get(handle);
+    if (socket === undefined) return;
+    startReading(socket);
+    if (!isReading) socket.pause();
+  }
+
+  /** A socket of another frontend, from which nothing was read here. Returns its handle; reading begins with {@link thaw}. */
+  adopt(socket: Socket): number {
+    this.#lastHandle = this.#nextHandle();
+    socket.allowHalfOpen = true;
+    this.#sockets.set(this.#lastHandle, socket);
+    socket.removeAllListeners('error').on('error', () => undefined); // `close` follows.
+    this.#listen(socket, this.#lastHandle);
+    return this.#lastHandle;
   }
 
   /** Closes those whose header takes too long. */

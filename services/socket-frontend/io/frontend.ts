@@ -8,6 +8,7 @@ import type { Metrics } from '../metrics.ts';
 import { Connections } from './connections.ts';
 import { Links } from './links.ts';
 import { Listeners } from './listeners.ts';
+import { Travel } from './travel.ts';
 
 export interface FrontendOptions {
   readonly settings: Settings;
@@ -29,6 +30,10 @@ export interface FrontendOptions {
 export interface Frontend extends AsyncDisposable {
   /** Connections of miners. */
   readonly connectionCount: number;
+  /** [connections] that could be taken over now */
+  readonly room: number;
+  /** Connections that come or go alive. */
+  readonly travel: Travel;
   /**
    * Stops listening; resolves when no connection is left, or the signal says that it took too long.
    *
@@ -57,6 +62,7 @@ class RunningFrontend implements Frontend {
   readonly #listeners: Listeners;
   readonly #links: Links;
   readonly #ticker: NodeJS.Timeout;
+  readonly travel: Travel;
   #isDraining = false;
   #isFull = false;
   #isPlacing = false;
@@ -81,6 +87,15 @@ class RunningFrontend implements Frontend {
       random,
       ports: this.#ports(),
     });
+    this.travel = new Travel({
+      switchboard: this.#switchboard,
+      connections: this.#connections,
+      limits: settings.limits,
+      metrics,
+      log,
+      nowMs,
+      onWaiting: () => this.#placeWaiting(),
+    });
     this.#listeners = new Listeners({
       folder: settings.edgeFolder,
       slot,
@@ -95,6 +110,11 @@ class RunningFrontend implements Frontend {
 
   get connectionCount(): number {
     return this.#switchboard.size;
+  }
+
+  get room(): number {
+    if (this.#isDraining || !this.#hadLink) return 0;
+    return Math.max(0, this.#options.settings.connectionsMax - this.#connections.size);
   }
 
   async drain(signal: AbortSignal, onSilent: () => Promise<void>): Promise<void> {
