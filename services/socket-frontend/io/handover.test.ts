@@ -128,7 +128,7 @@ const talkingFor = async (talkers: readonly Talker[], count: number) =>
   });
 
 suite('a hand-over between processes', () => {
-  test('hundreds of connections move and come back: none closes, each request is answered once', async () => {
+  test('hundreds of connections move: none closes, each request is answered once', async () => {
     await using edge = await newEdge();
     const first = await edge.start();
     const talkers = await edge.talk(1, 300);
