@@ -67,7 +67,9 @@ export async function start(context: ServiceContext): Promise<Service> {
       log,
     }),
   );
-  await taker.listen();
+  await taker
+    .listen()
+    .catch((error: unknown) => log.warn({ err: error }, 'no predecessor can hand over to us'));
 
   const owned = acquired.move();
   return {

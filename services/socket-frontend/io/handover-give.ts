@@ -53,7 +53,7 @@ const LOOK_MS = 50;
 /** [ms] a slice may take to `held`: three starts of a process on a busy machine */
 const LATE_MS = 15_000;
 /** [ms] a successor that refused or failed is left alone */
-const AVOID_MS = 2_000;
+const AVOID_MS = 500;
 /** [ms] between questions, and for an answer */
 const ASK_AGAIN_MS = 200;
 const ASK_WAIT_MS = 2_000;
@@ -109,6 +109,7 @@ export class Giver {
       );
       return;
     }
+    if (reached === 'unknown') return;
     const channel = openChannel(reached, {
       onMessage: (message) => this.#hear(successor, message),
       onLost: () => this.#lose(successor),
@@ -203,7 +204,7 @@ export class Giver {
   async #sendDescriptors(successor: Successor, slice: Slice): Promise<void> {
     const { folder, travel, log } = this.#options;
     const link = await reach(handoverPaths(folder, successor.bootId).descriptors);
-    if (link === 'dead') return this.#step(successor, slice, 'late');
+    if (link === 'dead' || link === 'unknown') return this.#step(successor, slice, 'late');
     // The link stands in for one that was closed meanwhile: it gets no state, so it is dropped.
     const inherited = slice.handles.map((handle) => travel.descriptor(handle) ?? link);
     const [key, count] = [`${this.#name}/${slice.number}`, String(slice.handles.length)];
@@ -248,7 +249,8 @@ export class Giver {
     while (slice.state === 'doubt' && !this.#isOver) {
       const reached = await reach(control);
       if (reached === 'dead') return this.#step(successor, slice, 'taker_dead');
-      const verdict = await this.#question(reached, slice.number);
+      const verdict =
+        reached === 'unknown' ? undefined : await this.#question(reached, slice.number);
       if (verdict !== undefined) return this.#step(successor, slice, verdict);
       await sleep(ASK_AGAIN_MS);
     }
@@ -277,12 +279,17 @@ function isGiveEvent(kind: string): kind is 'accepted' | 'refused' | 'held' | 's
   return kind === 'accepted' || kind === 'refused' || kind === 'held' || kind === 'started';
 }
 
-/** A connection to whoever listens there, nothing read from it yet; `dead`: nobody does. */
-async function reach(path: string): Promise<Socket | 'dead'> {
+/** A connection to whoever listens there, nothing read from it yet. `dead`: proved that nobody does. */
+async function reach(path: string): Promise<Socket | 'dead' | 'unknown'> {
   return await new Promise((resolve) => {
     const socket = connect(path);
     socket.pause();
     socket.once('connect', () => resolve(socket));
-    socket.once('error', () => resolve('dead'));
+    socket.once('error', (error) => resolve(isNobody(error) ? 'dead' : 'unknown'));
   });
+}
+
+/** Any other error, as of a backlog that is full, proves nothing. */
+function isNobody(error: Error): boolean {
+  return 'code' in error && (error.code === 'ECONNREFUSED' || error.code === 'ENOENT');
 }

@@ -25,8 +25,6 @@ export class Travel {
   readonly #options: TravelOptions;
   /** Frozen: a successor was told to go on with them. */
   readonly #given = new Map<number, Connection>();
-  /** [ms] since when a connection that should go has output waiting */
-  readonly #stuckSince = new Map<number, number>();
 
   constructor(options: TravelOptions) {
     this.#options = options;
@@ -69,7 +67,6 @@ export class Travel {
   release(handles: readonly number[]): void {
     for (const handle of handles) {
       if (!this.#given.delete(handle)) continue;
-      this.#stuckSince.delete(handle);
       this.#options.connections.destroy(handle);
       this.#options.metrics.handedOver.inc({ way: 'given' });
     }
@@ -124,15 +121,10 @@ export class Travel {
 
   /** What is queued for the miner must be with the kernel first; who does not take it in time is a slow reader. */
   #canGo(handle: number): boolean {
+    if (this.#isReady(handle)) return true;
     const { switchboard, connections, limits, nowMs } = this.#options;
-    if (this.#isReady(handle)) {
-      this.#stuckSince.delete(handle);
-      return true;
-    }
-    const since = this.#stuckSince.get(handle) ?? nowMs();
-    this.#stuckSince.set(handle, since);
-    if (nowMs() - since > limits.closeMs) {
-      this.#stuckSince.delete(handle);
+    const { inFlight, wroteMs } = switchboard.connection(handle) ?? {};
+    if (inFlight !== undefined && nowMs() - (wroteMs ?? 0) > limits.closeMs) {
       switchboard.take(handle, { kind: 'socket_closed', reason: 'slow_reader' }, nowMs());
       connections.destroy(handle);
     }
