@@ -11,12 +11,12 @@ import type { Mark } from '#libs/link/items.ts';
 import { createConnection } from './connection.ts';
 import { FieldReader, FieldWriter, HandoverError } from './handover-bytes.ts';
 import type { ConnectionLimits } from './limits.ts';
-import type { Connection, ConnectionFacts, HeldLine, Phase } from './model.ts';
+import type { Connection, ConnectionFacts, HeldLine } from './model.ts';
 
 export const STATE_VERSION = 1;
 
 /** Phases that travel. What is closing ends where it is. */
-const PHASES = ['fresh', 'live', 'half_closed'] as const satisfies readonly Phase[];
+const PHASES = ['fresh', 'live', 'half_closed'] as const satisfies readonly Connection['phase'][];
 
 const TAG = {
   facts: 0x81,
