@@ -1,6 +1,7 @@
 /** A socket-frontend process: the real switchboard and links, wired as `io/frontend.ts` does, on simulated sockets. */
 import { Registry as MetricRegistry } from '@prometheus-io/client';
 import { quietLog } from '#libs/journal/record.fixture.ts';
+import type { DownItem } from '#libs/link/items.ts';
 import { DEFAULT_LIMITS } from '#services/socket-frontend/core/limits.ts';
 import { Switchboard } from '#services/socket-frontend/core/switchboard.ts';
 import { Links } from '#services/socket-frontend/io/links.ts';
@@ -37,6 +38,11 @@ const LIMITS = {
   firstLineMs: 30_000,
 };
 
+function textOf(item: DownItem): string {
+  const where = 'handle' in item ? `${item.handle}.${item.opening}` : '';
+  return `${item.kind} ${where} ${item.kind === 'ack' ? item.seq : ''}`;
+}
+
 export class Frontend {
   readonly process: Process;
   readonly #parts: Parts;
@@ -58,7 +64,11 @@ export class Frontend {
       heldBytesMax: 1_000_000,
       random: () => dice.next(),
       ports: {
-        send: (server, item) => this.#links?.send(server, item),
+        send: (server, item) => {
+          if (item.kind !== 'line') world.trace(`${id} to ${server}: ${item.kind} ${item.handle}.${item.opening}`);
+          else world.trace(`${id} to ${server}: line ${item.handle}.${item.opening} ${item.seq}`);
+          this.#links?.send(server, item);
+        },
         isCongested: (server) => this.#links?.isCongested(server) ?? false,
         write: (handle, bytes) => this.#write(handle, Buffer.from(bytes)),
         setReading: (handle, on) => {
@@ -86,6 +96,8 @@ export class Frontend {
         events: {
           onUp: (server) => board.addServer(server),
           onItems: (server, items) => {
+            for (const item of items)
+              if (item.kind !== 'write') world.trace(`${id} from ${server}: ${textOf(item)}`);
             board.apply(server, items, now());
             if (items.some(({ kind }) => kind === 'listen')) this.#placeWaiting();
           },

@@ -226,7 +226,7 @@ export class Mine {
     if (manager.jobs.length > KEPT) manager.jobs.shift();
     this.#world.trace(`${manager.process.name} job ${job.jobId} at ${height}`);
     const startedMs = manager.record.readyMs;
-    const message = { chain: CHAIN, job, cause: 'refresh', startedMs, refused: [] } as const;
+    const message = { chain: CHAIN, job, cause: 'refresh' as const, startedMs, refused: [] };
     const { role, id, bootId } = manager.record;
     const origin = { peer: { role, id, bootId }, seq: this.#made, attachments: [] };
     for (const hearer of this.#hearers) {

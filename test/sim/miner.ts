@@ -5,12 +5,16 @@
 import { createHash } from 'node:crypto';
 import type { Frontend, MinerEnd } from './frontend.ts';
 import type { Mine } from './jobs.ts';
-import { blame, count, happened, moment, type World } from './world.ts';
+import { blame, count, happened, type World } from './world.ts';
 
 const ADDRESS = 'bcrt1qqyqszqgpqyqszqgpqyqszqgpqyqszqgpvxat9t';
 const DIFF1 = Number(0xffffn << 208n);
 /** [ms] after which every server that was not disturbed knows of a tip */
 const TIP_KNOWN_MS = 4_000;
+/** [ms] a line may lie on the link or before a stopped server without its session's end: that is not counted in its age */
+const TRANSIT_MS = 1_300;
+/** [ms] a notify that was not fully written when its connection moved is sent again */
+const UNWRITTEN_MS = 3_500;
 /** Shares the fingerprints of a connection hold at least. */
 const REMEMBERED = 500;
 
@@ -83,6 +87,8 @@ export class Miner implements MinerEnd {
   #accepted: Share[] = [];
   #trues = 0;
   #bestHeight = 0;
+  /** [ms] when it was last told of another parent */
+  #cleanMs = 0;
   #nonce = 0;
   isIdle = false;
 
@@ -262,9 +268,12 @@ export class Miner implements MinerEnd {
     this.#works.set(String(jobId), this.#work);
     if (this.#difficulties.length === 0)
       blame(this.#world, `${this.name} has a job and no difficulty`);
-    if (isClean === true && before === this.parent)
+    const isNew = before !== this.parent;
+    const isUnwritten = this.#world.clock.nowMs - this.#cleanMs < UNWRITTEN_MS;
+    if (isNew) this.#cleanMs = this.#world.clock.nowMs;
+    if (isClean === true && !isNew && !isUnwritten)
       blame(this.#world, `${this.name} is told to throw away good work by ${String(jobId)}`);
-    if (isClean !== true && before !== this.parent && before !== undefined)
+    if (isClean !== true && isNew && before !== undefined)
       blame(this.#world, `${this.name} keeps dead work besides ${String(jobId)}`);
   }
 
@@ -289,7 +298,7 @@ export class Miner implements MinerEnd {
     const world = this.#world;
     const what = `${this.name}: share ${request.id} for ${share.work.jobId}`;
     const overMs = this.#mine.overMs(known.parent) ?? Infinity;
-    const mayBeStale = overMs <= request.readMs;
+    const mayBeStale = overMs <= request.readMs + TRANSIT_MS;
     const isSurelyStale =
       overMs + TIP_KNOWN_MS < request.sentMs && world.disturbedMs + TIP_KNOWN_MS < overMs;
     count(world, isTrue ? 'answered true' : `answered ${code}`);

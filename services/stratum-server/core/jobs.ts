@@ -147,7 +147,8 @@ export function isStale(book: JobBook, job: Job, arrivedMs: number): boolean {
   if (arrivedMs < first.sinceMs) return job.height < first.height - 1;
   const then = book.tips.findLast((tip) => tip.sinceMs <= arrivedMs) ?? first;
   if (job.parent === then.parent) return false;
-  return job.height <= then.height || book.tips.some((tip) => tip.parent === job.parent);
+  const wasTip = ({ parent, sinceMs }: Tip) => parent === job.parent && sinceMs <= arrivedMs;
+  return job.height <= then.height || book.tips.some(wasTip);
 }
 
 /**

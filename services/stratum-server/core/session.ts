@@ -176,7 +176,7 @@ export function subscribe(
   ];
 }
 
-/** Takes over what the store kept of a connection that was lost, and answers its subscribe. */
+/** Takes over what the store kept of a connection that was lost, and answers its subscribe: its frontend has to keep it too. */
 export function resume(session: Session, kept: Session, request: SubscribeRequest): Next {
   const profile = profileOf(request.userAgent);
   const resumed: Session = {
@@ -195,7 +195,8 @@ export function resume(session: Session, kept: Session, request: SubscribeReques
     isWorking: false,
     junk: 0,
   };
-  return [resumed, [write(subscription(resumed, request.idJson)), ...keepAlive(resumed)]];
+  const reply = write(subscription(resumed, request.idJson));
+  return [resumed, [reply, ...keepAlive(resumed), remember(sessionRecord(resumed))]];
 }
 
 function subscription(session: Session, idJson: string) {

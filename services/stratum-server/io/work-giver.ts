@@ -83,7 +83,6 @@ export function createWorkGiver({ turn, log, metrics, nowMs }: WorkGiverParts): 
     isOutOfOrder: boolean,
   ): void {
     const { session, chain } = connection;
-    if (!connection.isJoined) return announceToNew(connection, job);
     const context = contextOf(chain);
     if (session.listener.mode === 'solo') {
       apply(connection, giveJob(session, job, isClean, context));
@@ -113,13 +112,18 @@ export function createWorkGiver({ turn, log, metrics, nowMs }: WorkGiverParts): 
     const { book } = chain.source;
     const isOutOfOrder = before !== undefined && isEarlier(book, job, before.jobId);
     const casts = new Set<LinkPeer>();
+    const joiners: Connection[] = [];
     for (const connection of chain.connections) {
-      if (connection.isJoined && connection.session.listener.mode === 'pool')
-        casts.add(connection.peer);
+      if (!connection.isJoined) {
+        joiners.push(connection);
+        continue;
+      }
+      if (connection.session.listener.mode === 'pool') casts.add(connection.peer);
       announceTo(connection, job, isClean, isOutOfOrder);
     }
     const cast = castOf(chain, job, isClean);
     for (const peer of casts) turn.send(peer, [cast]);
+    for (const connection of joiners) announceToNew(connection, job); // Behind the cast, or they had the job twice.
     turn.finish();
     metrics.jobs.inc({ chain: chain.id, kind: isClean ? 'clean' : 'refresh' });
     log.debug({ chain: chain.id, job: job.jobId, height: job.height, isClean }, 'job given');
