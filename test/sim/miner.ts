@@ -154,6 +154,7 @@ export class Miner implements MinerEnd {
     this.#works = new Map();
     this.#work = undefined;
     this.#difficulties = [];
+    this.#accepted = [];
     this.#isAuthorized = false;
     this.#extranonce1 = '';
     this.#handle = frontend.accept(`${this.name}-${this.#connections}`, this);
@@ -271,7 +272,9 @@ export class Miner implements MinerEnd {
     const isNew = before !== this.parent;
     const isUnwritten = this.#world.clock.nowMs - this.#cleanMs < UNWRITTEN_MS;
     if (isNew) this.#cleanMs = this.#world.clock.nowMs;
-    if (isClean === true && !isNew && !isUnwritten)
+    // A server that came up while a jobmanager hung may not know the job that was mined.
+    const mayNotKnow = this.#world.counts.has('jobmanager hangs');
+    if (isClean === true && !isNew && !isUnwritten && !mayNotKnow)
       blame(this.#world, `${this.name} is told to throw away good work by ${String(jobId)}`);
     if (isClean !== true && isNew && before !== undefined)
       blame(this.#world, `${this.name} keeps dead work besides ${String(jobId)}`);
