@@ -45,6 +45,8 @@ class Timer {
   }
 }
 
+const KEPT_FIRST = 2 ** 40;
+
 const realImmediate = setImmediate;
 
 export class Clock {
@@ -88,7 +90,7 @@ export class Clock {
     for (const one of timersFirst ? [...timers, ...rest] : [...rest, ...timers]) {
       one.atMs = this.nowMs;
       this.#made += 1;
-      this.#push(Object.assign(one, { order: this.#made }));
+      this.#push(Object.assign(one, { order: this.#made - KEPT_FIRST })); // Before what comes just now.
     }
   }
 

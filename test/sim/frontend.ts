@@ -40,7 +40,8 @@ const LIMITS = {
 
 function textOf(item: DownItem): string {
   const where = 'handle' in item ? `${item.handle}.${item.opening}` : '';
-  return `${item.kind} ${where} ${item.kind === 'ack' ? item.seq : ''}`;
+  const text = item.kind === 'write' ? Buffer.from(item.bytes).toString().slice(0, 80).trim() : '';
+  return `${item.kind} ${where} ${item.kind === 'ack' ? item.seq : text}`;
 }
 
 export class Frontend {
@@ -97,7 +98,7 @@ export class Frontend {
           onUp: (server) => board.addServer(server),
           onItems: (server, items) => {
             for (const item of items)
-              if (item.kind !== 'write') world.trace(`${id} from ${server}: ${textOf(item)}`);
+              world.trace(`${id} from ${server}: ${textOf(item)}`);
             board.apply(server, items, now());
             if (items.some(({ kind }) => kind === 'listen')) this.#placeWaiting();
           },
@@ -177,7 +178,9 @@ export class Frontend {
     const { clock } = world;
     const socket = this.#sockets.get(handle);
     if (socket === undefined || this.process.isDead) return;
-    const slowMs = world.dice.chance(0.02) ? world.dice.between(100, 3_000) : moment(world);
+    const slowMs = world.dice.chance(world.faults.slowSocket)
+      ? world.dice.between(100, 3_000)
+      : moment(world);
     socket.outMs = Math.max(socket.outMs, clock.nowMs + slowMs);
     const delayMs = socket.outMs - clock.nowMs;
     clock.post(undefined, delayMs, () => {

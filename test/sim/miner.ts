@@ -306,8 +306,11 @@ export class Miner implements MinerEnd {
       overMs + TIP_KNOWN_MS < request.sentMs && world.disturbedMs + TIP_KNOWN_MS < overMs;
     count(world, isTrue ? 'answered true' : `answered ${code}`);
     if (isTrue) {
-      if (this.#fits(share, this.#difficulties.length) === 'no')
-        blame(world, `${what} is too easy and was accepted`);
+      if (this.#fits(share, this.#difficulties.length) === 'no') {
+        count(world, 'accepted by the difficulty before'); // See README.md, known weaknesses.
+        if (this.#fits(share, this.#difficulties.length, 2) === 'no')
+          blame(world, `${what} is too easy and was accepted`);
+      }
       if (isSurelyStale) blame(world, `${what} is long stale and was accepted`);
       if (known.trues > 0 && !this.#mayBeForgotten(known))
         blame(world, `${what} is a repeat and was accepted`);
@@ -328,7 +331,9 @@ export class Miner implements MinerEnd {
           blame(world, `${what} is new and was called a duplicate`);
         return;
       case 23:
-        if (this.#fits(share, request.told) === 'yes')
+        if (this.#fits(share, request.told) !== 'yes') return;
+        count(world, 'refused by a difficulty told later'); // See README.md, known weaknesses.
+        if (this.#difficulties.length === share.work.told)
           blame(world, `${what} fits and was called too easy`);
         return;
       case 20:
@@ -342,8 +347,9 @@ export class Miner implements MinerEnd {
   }
 
   /** By the lowest difficulty told since just before its job, up to the first `told` ones. */
-  #fits({ work, difficulty }: Share, told: number): 'yes' | 'no' | 'nearly' {
-    const since = this.#difficulties.slice(Math.max(0, work.told - 1), Math.max(told, work.told));
+  #fits({ work, difficulty }: Share, told: number, before = 1): 'yes' | 'no' | 'nearly' {
+    const from = Math.max(0, work.told - before);
+    const since = this.#difficulties.slice(from, Math.max(told, work.told));
     const ratio = difficulty / Math.min(...since);
     if (Math.abs(ratio - 1) < 1e-6) return 'nearly';
     return ratio > 1 ? 'yes' : 'no';

@@ -29,6 +29,7 @@ const NO_FAULTS: Faults = {
   callLost: 0,
   callTwice: 0,
   writeFails: 0,
+  slowSocket: 0,
   announceLost: 0,
 };
 
@@ -42,6 +43,7 @@ function drawFaults(dice: Dice): Faults {
     callLost: rate(0.3),
     callTwice: rate(0.3),
     writeFails: rate(0.05),
+    slowSocket: rate(0.04),
     announceLost: rate(0.2),
   };
 }

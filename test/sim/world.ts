@@ -13,6 +13,8 @@ export interface Faults {
   callTwice: number;
   /** of a journal's write */
   writeFails: number;
+  /** of a write to a miner: its socket takes nothing for a while */
+  slowSocket: number;
   /** of a job's announcement to one server */
   announceLost: number;
 }
