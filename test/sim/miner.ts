@@ -271,13 +271,11 @@ export class Miner implements MinerEnd {
       blame(this.#world, `${this.name} has a job and no difficulty`);
     const isNew = before !== this.parent;
     const isUnwritten = this.#world.clock.nowMs - this.#cleanMs < UNWRITTEN_MS;
-    if (isNew) this.#cleanMs = this.#world.clock.nowMs;
-    // A server that came up while a jobmanager hung may not know the job that was mined.
-    const mayNotKnow = this.#world.counts.has('jobmanager hangs');
-    if (isClean === true && !isNew && !isUnwritten && !mayNotKnow)
+    if (isClean === true && !isNew && !isUnwritten)
       blame(this.#world, `${this.name} is told to throw away good work by ${String(jobId)}`);
-    if (isClean !== true && isNew && before !== undefined)
+    if (isClean !== true && isNew && !isUnwritten && before !== undefined)
       blame(this.#world, `${this.name} keeps dead work besides ${String(jobId)}`);
+    if (isNew) this.#cleanMs = this.#world.clock.nowMs;
   }
 
   #hearAnswer(request: Request, { result, error }: Message): void {
@@ -308,7 +306,7 @@ export class Miner implements MinerEnd {
     if (isTrue) {
       if (this.#fits(share, this.#difficulties.length) === 'no') {
         count(world, 'accepted by the difficulty before'); // See README.md, known weaknesses.
-        if (this.#fits(share, this.#difficulties.length, 2) === 'no')
+        if (this.#fits(share, this.#difficulties.length, 4) === 'no')
           blame(world, `${what} is too easy and was accepted`);
       }
       if (isSurelyStale) blame(world, `${what} is long stale and was accepted`);
@@ -333,6 +331,7 @@ export class Miner implements MinerEnd {
       case 23:
         if (this.#fits(share, request.told) !== 'yes') return;
         count(world, 'refused by a difficulty told later'); // See README.md, known weaknesses.
+        known.wasStale = true;
         if (this.#difficulties.length === share.work.told)
           blame(world, `${what} fits and was called too easy`);
         return;

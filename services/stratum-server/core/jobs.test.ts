@@ -240,6 +240,11 @@ describe('isStale()', () => {
     test(what, () => expect(isStale(story.book, makeJob({ id: 9, height }), atMs)).toBe(isLate));
   }
 
+  test('a share for a block that was heard of after its line came is meant for a server that knew', () => {
+    const job = makeJob({ id: 2, height: 101 });
+    expect(isStale(story.book, job, T0 + 999)).toBe(false);
+  });
+
   test('a parent that was left again is stale', () => {
     const back = new Story()
       .sources(T0, 'a')

@@ -3,7 +3,7 @@ import type { Job } from '#libs/contracts/job.ts';
 import { packVardiff, unpackVardiff } from '#libs/mining/vardiff.ts';
 import { profileOf } from '#libs/stratum/user-agent.ts';
 import type { CapsuleContent } from './capsule.ts';
-import { findJob, type JobBook } from './jobs.ts';
+import { findJob, isEarlier, type JobBook } from './jobs.ts';
 import type { Session } from './model.ts';
 import type { RecentShares } from './recent-shares.ts';
 import { newSession, type Opening } from './session.ts';
@@ -54,7 +54,7 @@ export function sessionOf(content: CapsuleContent, opening: Omit<Opening, 'sessi
 
 /**
  * What a connection lacks whose last written notify was for the job `lastMark` ('' for none known): nothing, the present
- * job as a refresh, or the present job with `clean_jobs`, since what it works on is of another parent.
+ * job as a refresh (unless it has a later one already), or the present job with `clean_jobs`, since what it works on is of another parent.
  */
 export function missingWork(
   book: JobBook,
@@ -63,5 +63,6 @@ export function missingWork(
 ): 'nothing' | 'refresh' | 'clean' {
   if (lastMark === current.jobId) return 'nothing';
   const last = findJob(book, lastMark);
-  return last?.job.parent === current.parent ? 'refresh' : 'clean';
+  if (last?.job.parent !== current.parent) return 'clean';
+  return isEarlier(book, current, lastMark) ? 'nothing' : 'refresh';
 }

@@ -4,7 +4,7 @@ import type { Job } from '#libs/contracts/job.ts';
 import type { DownItem } from '#libs/link/items.ts';
 import type { LinkPeer } from '#libs/link/link-server.ts';
 import type { Next } from '../core/model.ts';
-import { isEarlier } from '../core/jobs.ts';
+import { findJob, isEarlier } from '../core/jobs.ts';
 import { missingWork } from '../core/restore.ts';
 import type { RetargetContext } from '../core/retarget.ts';
 import { isWaitingForWork } from '../core/session.ts';
@@ -70,6 +70,20 @@ export function createWorkGiver({ turn, log, metrics, nowMs }: WorkGiverParts): 
     if (job === undefined) return; // With the first job.
     if (isWaitingForWork(session)) return void fresh.add(connection);
     if (!session.isWorking) return;
+    const { lastMark } = connection;
+    if (lastMark === '' || findJob(chain.source.book, lastMark) !== undefined)
+      return catchUp(connection, job);
+    // The server it comes from may have been ahead by a moment: without that job all its miners would begin anew.
+    const proceed = () => {
+      const present = currentJob(chain);
+      if (!connection.isClosed && !connection.isJoined && present !== undefined)
+        catchUp(connection, present);
+    };
+    chain.source.lookUp(lastMark).then(proceed, proceed);
+  }
+
+  function catchUp(connection: Connection, job: Job): void {
+    const { chain } = connection;
     const missing = missingWork(chain.source.book, job, connection.lastMark);
     if (missing === 'nothing') turn.send(connection.peer, joining(connection));
     else give(connection, job, missing === 'clean');
