@@ -7,7 +7,6 @@ import { Registry as MetricRegistry } from '@prometheus-io/client';
 import type { Redis } from 'ioredis';
 import type { Bus, CallOptions } from '#libs/bus/bus.ts';
 import { BusError } from '#libs/bus/errors.ts';
-import { keys } from '#libs/contracts/keys.ts';
 import { type SharesApplied, type SharesApply, sharesApply } from '#libs/contracts/shares-apply.ts';
 import { JournalError } from '#libs/journal/errors.ts';
 import type { Journal, JournalSlice } from '#libs/journal/journal.ts';
@@ -307,10 +306,7 @@ export class Books {
   }
 }
 
-type Apply = (
-  request: SharesApply,
-  attachments: readonly Uint8Array[],
-) => Promise<SharesApplied>;
+type Apply = (request: SharesApply, attachments: readonly Uint8Array[]) => Promise<SharesApplied>;
 
 interface Head {
   readonly journal: string;
@@ -323,6 +319,3 @@ interface Head {
 export function shortOf(identityHex: string): string {
   return identityHex.slice(0, 24);
 }
-
-/** Where the books keep what they saw: asserted so that a renamed key does not empty the check. */
-export const BUCKET_SAMPLE = keys.identityBucket(CHAIN, 100);

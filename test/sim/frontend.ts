@@ -66,7 +66,8 @@ export class Frontend {
       random: () => dice.next(),
       ports: {
         send: (server, item) => {
-          if (item.kind !== 'line') world.trace(`${id} to ${server}: ${item.kind} ${item.handle}.${item.opening}`);
+          if (item.kind !== 'line')
+            world.trace(`${id} to ${server}: ${item.kind} ${item.handle}.${item.opening}`);
           else world.trace(`${id} to ${server}: line ${item.handle}.${item.opening} ${item.seq}`);
           this.#links?.send(server, item);
         },
@@ -97,8 +98,7 @@ export class Frontend {
         events: {
           onUp: (server) => board.addServer(server),
           onItems: (server, items) => {
-            for (const item of items)
-              world.trace(`${id} from ${server}: ${textOf(item)}`);
+            for (const item of items) world.trace(`${id} from ${server}: ${textOf(item)}`);
             board.apply(server, items, now());
             if (items.some(({ kind }) => kind === 'listen')) this.#placeWaiting();
           },
@@ -149,11 +149,14 @@ export class Frontend {
     }
   }
 
-  leave(handle: number): void {
-    const { clock } = this.#parts.world;
-    this.#sockets.delete(handle);
-    clock.post(this.process, 1, () =>
-      this.#switchboard.take(handle, { kind: 'socket_closed', reason: 'miner' }, clock.nowMs),
+  /** Moves a connection though its server lives and may be answering it. */
+  move(): void {
+    const { clock, dice } = this.#parts.world;
+    const handle = dice.pick([...this.#sockets.keys()]);
+    if (handle === undefined) return;
+    count(this.#parts.world, 'moved while busy');
+    clock.post(this.process, 0, () =>
+      this.#switchboard.take(handle, { kind: 'moved_away' }, clock.nowMs),
     );
   }
 

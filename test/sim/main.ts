@@ -8,8 +8,13 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+function byName([a]: readonly [string, number], [b]: readonly [string, number]): number {
+  return a < b ? -1 : 1;
+}
+
 function show({ seed, problems, counts }: Report): void {
-  for (const [what, times] of [...counts].toSorted()) print(`${String(times).padStart(7)} ${what}`);
+  for (const [what, times] of [...counts].toSorted(byName))
+    print(`${String(times).padStart(7)} ${what}`);
   print(problems.length === 0 ? `seed ${seed}: nothing found` : `seed ${seed} FAILED`);
   for (const problem of problems) print(`  ${problem}`);
 }
@@ -25,7 +30,8 @@ async function many(from: number, to: number): Promise<boolean> {
     print(`seed ${seed} FAILED: ${problems[0]} (and ${problems.length - 1} more)`);
   }
   sums.delete('longest wait for an answer [ms]');
-  for (const [what, times] of [...sums].toSorted()) print(`${String(times).padStart(9)} ${what}`);
+  for (const [what, times] of [...sums].toSorted(byName))
+    print(`${String(times).padStart(9)} ${what}`);
   print(`${to - from + 1} seeds, ${failed} failed`);
   return failed === 0;
 }

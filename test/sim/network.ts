@@ -54,7 +54,7 @@ export class Network {
       send: (route, bytes) => {
         const wire = this.#wires.get(route);
         if (wire === undefined || !this.#maySpeak(process)) return true;
-        this.#carry(wire, wire.down, wire.frontend, bytes, () => wire.client.receive(bytes));
+        this.#carry(wire, wire.down, wire.frontend, () => wire.client.receive(bytes));
         return true;
       },
     });
@@ -83,9 +83,7 @@ export class Network {
       send: (bytes) => {
         const bound = this.#bound.get(endpoint);
         if (bound === undefined || !this.#maySpeak(frontend)) return true;
-        this.#carry(wire, wire.up, bound.process, bytes, () =>
-          bound.hub.receive(wire.route, bytes),
-        );
+        this.#carry(wire, wire.up, bound.process, () => bound.hub.receive(wire.route, bytes));
         return true;
       },
     });
@@ -145,7 +143,7 @@ export class Network {
     return !process.isDead;
   }
 
-  #carry(wire: Wire, lane: Lane, to: Process, _bytes: Uint8Array, arrive: () => void): void {
+  #carry(wire: Wire, lane: Lane, to: Process, arrive: () => void): void {
     const { clock, dice, faults } = this.#world;
     if (!wire.isOpen || dice.chance(faults.lose)) return count(this.#world, 'messages lost');
     const takesMs = Math.max(moment(this.#world), wire.stalledMs - clock.nowMs);

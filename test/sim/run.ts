@@ -95,6 +95,7 @@ class Simulation {
       [3, () => this.#drainServer()],
       [2, () => this.#addServer()],
       [5, () => network.blip()],
+      [8, () => dice.pick(this.#frontends)?.move()],
       [1, () => this.#killFrontend()],
       [1, () => this.#freezeFrontend()],
       [2, () => books.redisAway()],
@@ -177,9 +178,7 @@ class Simulation {
       if (!process.isDead) happened(this.#world, 'server killed', process.name);
       die(this.#world, process);
       network.lost(process);
-      clock.post(undefined, dice.between(10, 3_000), () =>
-        records.drop(server.id, server.bootId),
-      );
+      clock.post(undefined, dice.between(10, 3_000), () => records.drop(server.id, server.bootId));
       clock.post(undefined, dice.between(50, 3_000), () => this.#startServer(server.id));
     };
     if (way === 'now') return finish();

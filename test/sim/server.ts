@@ -144,15 +144,20 @@ export function startServer(parts: Parts, id: string, prefix: number): Server {
       nowMs,
     });
     startUpkeep({ chains: [chain], table, sessions, turn, index, resumeStore, limits, log, nowMs });
-    network.bind(`link:${bootId}`, process, { id, bootId }, {
-      onSessionOpened(peer) {
-        table.addPeer(peer);
-        listeners.tell(peer);
+    network.bind(
+      `link:${bootId}`,
+      process,
+      { id, bootId },
+      {
+        onSessionOpened(peer) {
+          table.addPeer(peer);
+          listeners.tell(peer);
+        },
+        onMessage: (peer, items) => sessions.take(peer, items),
+        onSessionEnded: (peer) => void table.removePeer(peer),
+        load: () => ({ load: table.size, accepts: !isDraining }),
       },
-      onMessage: (peer, items) => sessions.take(peer, items),
-      onSessionEnded: (peer) => void table.removePeer(peer),
-      load: () => ({ load: table.size, accepts: !isDraining }),
-    });
+    );
     setInterval(() => books.adopt(process), ADOPT_MS);
     records.put(recordOf('stratum-server', id, bootId, clock.nowMs));
     drain = () => {

@@ -1,9 +1,11 @@
-import { describe, expect, test } from 'vitest';
+import { assert, describe, expect, test } from 'vitest';
+import { parseRequest } from '#libs/stratum/request.ts';
 import { decodeCapsule, encodeCapsule } from './capsule.ts';
 import { makeJob } from './job.fixture.ts';
 import { emptyBook, stepBook } from './jobs.ts';
 import { RecentShares } from './recent-shares.ts';
 import { capsuleOf, missingWork, sessionOf } from './restore.ts';
+import { newSession, resume } from './session.ts';
 import { LISTENER, START_MS, TranscriptPool } from './transcript.fixture.ts';
 
 const ADDRESS = 'bcrt1qqyqszqgpqyqszqgpqyqszqgpqyqszqgpvxat9t';
@@ -85,5 +87,16 @@ describe('missingWork()', () => {
     test(`is "${wanted}" if ${what}`, () =>
       expect(missingWork(book, current, makeJob({ id }).jobId)).toBe(wanted));
   }
+  test('is "nothing" if a later job of the same parent was', () =>
+    expect(missingWork(book, makeJob({ id: 2, height: 101 }), current.jobId)).toBe('nothing'));
   test('is "clean" if nothing was', () => expect(missingWork(book, current, '')).toBe('clean'));
+});
+
+test('a resumed session is told to its frontend too, or the next server would know nothing of it', () => {
+  const { session } = talkative('pool');
+  const fresh = newSession({ ...opening, sessionId: '0'.repeat(32) });
+  const line = parseRequest(Buffer.from('{"id":1,"method":"mining.subscribe","params":["x"]}'));
+  assert(line.kind === 'request' && line.method === 'mining.subscribe');
+  const [, effects] = resume(fresh, session, line);
+  expect(effects.map(({ kind }) => kind)).toContain('remember');
 });
