@@ -134,6 +134,7 @@ export function startServer(parts: Parts, id: string, prefix: number): Server {
       turn,
       workGiver,
       resumeStore,
+      onResumed: () => undefined,
       index,
       chainOf: (listener) => (listener === LISTENER.name ? chain : undefined),
       limits,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { runSeed } from './run.ts';
 
 /** `SEAM_SIM_SEEDS=5000 vitest run test/sim` for a long run; `SEAM_SIM_FROM` for other seeds. */
-const SEEDS = Number(process.env['SEAM_SIM_SEEDS'] ?? 120);
+const SEEDS = Number(process.env['SEAM_SIM_SEEDS'] ?? 60);
 const FROM = Number(process.env['SEAM_SIM_FROM'] ?? 1);
 
 test(`${SEEDS} seeds of trouble: every answer once, in order and right, and the books balance`, async () => {
