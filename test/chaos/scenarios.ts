@@ -86,7 +86,7 @@ function frozen(victim: Victim): Scenario {
   };
 }
 
-/** Everything behind the frontends, in each way. */
+/** Everything behind the frontends in each way, and the frontends themselves as an upgrade ends them. */
 export function backendScenarios(chain: string): readonly Scenario[] {
   const jobmanagers = `jobmanager/${chain}`;
   const services = [
@@ -102,6 +102,8 @@ export function backendScenarios(chain: string): readonly Scenario[] {
       ended(victim, 'SIGKILL'),
     ),
     ...[...services, ...convergers].map((victim) => ended(victim, 'SIGTERM')),
+    ended(instance('socket-frontend', 0), 'SIGTERM'),
+    ended(instance('socket-frontend', 1), 'SIGTERM'),
     ...[...services, ...convergers, helper('redis'), helper('devchain')].map(frozen),
   ];
 }
@@ -116,6 +118,7 @@ export function shortScenarios(chain: string): readonly Scenario[] {
     ended(instance('reporter', 0), 'SIGKILL'),
     ended(helper('redis'), 'SIGKILL'),
     ended(helper('devchain'), 'SIGKILL'),
+    ended(instance('socket-frontend', 0), 'SIGTERM'),
   ];
 }
 
