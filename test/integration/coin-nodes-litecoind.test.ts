@@ -44,7 +44,10 @@ function follow(
   return { nodes, tips, templates };
 }
 
-suite.skipIf(whyNoLitecoind() !== undefined)('coin nodes, with litecoind', () => {
+const WHY_SKIPPED = whyNoLitecoind();
+// A skipped suite tells its reason by its name.
+const NAME = ['coin nodes, with litecoind', WHY_SKIPPED].filter(Boolean).join(': ');
+suite.skipIf(WHY_SKIPPED !== undefined)(NAME, () => {
   let litecoind: TestLitecoind;
   beforeAll(async () => {
     litecoind = await startLitecoind();

@@ -26,7 +26,10 @@ import { waitFor } from '#test/harness/wait-for.ts';
 /** Of two connected nodes the second may have the block from the first before it has it from us, and answer first. */
 const TAKEN = ['accepted', 'duplicate'];
 
-suite.skipIf(whyNoLitecoind() !== undefined)('jobmanager, with litecoind', () => {
+const WHY_SKIPPED = whyNoLitecoind();
+// A skipped suite tells its reason by its name.
+const NAME = ['jobmanager, with litecoind', WHY_SKIPPED].filter(Boolean).join(': ');
+suite.skipIf(WHY_SKIPPED !== undefined)(NAME, () => {
   let litecoind: TestLitecoind;
   let redis: TestRedis;
   let acquired: AsyncDisposableStack;

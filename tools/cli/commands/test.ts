@@ -102,7 +102,7 @@ class CountingReporter implements Reporter {
       this.#counts.skipped += 1;
       const note = result.state === 'skipped' ? result.note : undefined;
       skipped.push(
-        `${one.module.relativeModuleId} > ${one.fullName}: ${note ?? 'no reason was given'}`,
+        `${one.module.relativeModuleId} > ${one.fullName}: ${note ?? 'its name says why'}`,
       );
     }
   }
