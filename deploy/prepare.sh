@@ -3,13 +3,14 @@
 # containers can read. Run it first, and again after every change of seam.yml.
 #   SEAM_SECRETS   folder of the secrets (default: secrets/ here)
 #   SEAM_YML       configuration of the pool (default: seam.yml here; without it, the pool mines on devchain)
+#   SEAM_ENV_FILE  settings of Docker Compose (default: .env here)
 #   SEAM_EXTRA_CA  certificates of your own authority, PEM (default: NODE_EXTRA_CA_CERTS)
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 folder=${SEAM_SECRETS:-$here/secrets}
 config=${SEAM_YML:-$here/seam.yml}
 authority=${SEAM_EXTRA_CA:-${NODE_EXTRA_CA_CERTS:-}}
-settings=$here/.env
+settings=${SEAM_ENV_FILE:-$here/.env}
 
 umask 077
 mkdir -p "$folder"
@@ -39,16 +40,32 @@ CONF
   printf 'redis://:%s@redis:6379' "$password" | write redis_url
 fi
 if [ -n "$authority" ]; then write extra_ca.pem <"$authority"; else : | write extra_ca.pem; fi
-if [ -e "$config" ]; then write seam.yml <"$config"; else : | write seam.yml; fi
+[ -e "$folder/seam.yml" ] || : | write seam.yml
+# A wrong file changes nothing. (Builds the image if there is none yet.)
+if [ -e "$config" ]; then
+  [ -e "$settings" ] || : >"$settings"
+  docker compose --file "$here/compose.yml" --env-file "$settings" run --rm --no-deps --no-TTY configure deploy/configure.ts --check <"$config" || {
+    printf 'Cannot use %s: see above; nothing was changed\n' "$config" >&2
+    exit 78
+  }
+  write seam.yml <"$config"
+else
+  : | write seam.yml
+fi
 # Containers are unprivileged and read the files through bind mounts; on the host the folder lets nobody else in.
 chmod 0700 "$folder"
 
+# What compose.yml takes from .env; other lines there are yours.
+setting() {
+  grep -qx "$1=$2" "$settings" 2>/dev/null && return
+  { grep -v "^$1=" "$settings" 2>/dev/null || :; printf '%s=%s\n' "$1" "$2"; } >"$settings.new"
+  mv -f "$settings.new" "$settings"
+}
 # With a chain of its own the pool needs neither devchain nor demo miners.
 if grep -q '^["'\'']\{0,1\}chains' "$folder/seam.yml"; then devchain=0; else devchain=1; fi
-if [ -z "${SEAM_DEVCHAIN:-}" ] && ! grep -qx "SEAM_DEVCHAIN=$devchain" "$settings" 2>/dev/null; then
-  { grep -v '^SEAM_DEVCHAIN=' "$settings" 2>/dev/null || :; printf 'SEAM_DEVCHAIN=%s\n' "$devchain"; } >"$settings.new"
-  mv -f "$settings.new" "$settings"
-fi
+setting SEAM_DEVCHAIN "$devchain"
+# Containers of another configuration are recreated by the next `up`.
+setting SEAM_CONFIG_SUM "$(cksum <"$folder/seam.yml" | tr ' ' -)"
 
 printf 'secrets are in %s\n' "$folder"
 [ "$devchain" = 0 ] || printf 'NO CHAIN in %s: mining on devchain, coins are NOT REAL\n' "$config"

@@ -20,6 +20,7 @@ import { isInOrder } from '#tools/miner/report.ts';
 /** Everything from Debian and npm packages on a machine with nothing of it: minutes, on a slow line many. */
 const START_MAX_MS = 600_000;
 const STOP_MAX_MS = 300_000;
+const DEMO_MINERS = 3;
 
 interface Deployment {
   readonly engine: DockerEngine;
@@ -90,14 +91,15 @@ async function killProcess(engine: DockerEngine, pid: number): Promise<void> {
 }
 
 /** Its own low difficulty: several shares a second, also on a busy machine. */
-function newMiner(mesh: ComposeMesh): Miner {
+function newMiner(mesh: ComposeMesh, port = mesh.stratumPort): Miner {
   return new Miner({
-    url: `stratum+tcp://127.0.0.1:${mesh.stratumPort}`,
+    url: `stratum+tcp://127.0.0.1:${port}`,
     username: `${regtestAddress(randomBytes(20))}.rig`,
     password: 'd=0.000002',
     algorithm: 'sha256d',
     hashrateHps: 100_000,
     versionRolling: true,
+    reconnects: true,
   });
 }
 
@@ -143,14 +145,19 @@ describe('the mesh in containers', () => {
   test('mines through the published port, and says that coins are not real', async (ctx) => {
     const { mesh } = await deployed(ctx);
     await whole(mesh);
+    const view = async () => poolView.parse(await mesh.getJson('/api/v1/pool'));
+    await waitFor(async () => (await view()).miners.connected >= DEMO_MINERS, {
+      what: 'the demo miners to be connected',
+      timeoutMs: 60_000,
+    });
     await using miner = newMiner(mesh);
     await accepted(miner, 5);
     const pool = await waitFor(
       async () => {
-        const view = poolView.parse(await mesh.getJson('/api/v1/pool'));
-        const [chain] = view.chains;
+        const now = await view();
+        const [chain] = now.chains;
         return (chain?.blocks.length ?? 0) > 0 && (chain?.totals.shares ?? 0) >= 5
-          ? view
+          ? now
           : undefined;
       },
       { what: 'shares and a block in the books', timeoutMs: 90_000 },
@@ -232,17 +239,25 @@ describe('the mesh in containers', () => {
     expect(miner.tally.report.disconnects).toBe(0);
   }, 180_000);
 
-  test('keeps HAProxy and Redis when the image of Seam changes', async (ctx) => {
+  test('refuses a wrong seam.yml before anything changes', async (ctx) => {
     const { mesh } = await deployed(ctx);
-    // Compose recreates what depends on a container it recreates.
-    const config = z.object({
-      services: z.record(z.string(), z.object({ depends_on: z.unknown().optional() })),
-    });
-    const { services } = config.parse(JSON.parse(await mesh.compose('config', '--format', 'json')));
-    expect(services['haproxy']?.depends_on).toBeUndefined();
-    expect(services['redis']?.depends_on).toBeUndefined();
-    expect(services['jobmanager']?.depends_on).toBeDefined();
+    await expect(mesh.configure('listeners: 3')).rejects.toThrow(/listeners.*nothing was changed/s);
+    expect(await readFile(join(mesh.secretsFolder, 'seam.yml'), 'utf8')).toBe('');
   });
+
+  test('takes another seam.yml, and keeps HAProxy and Redis running', async (ctx) => {
+    const { mesh } = await deployed(ctx);
+    const kept = async () => [await mesh.containers('haproxy'), await mesh.containers('redis')];
+    const before = await kept();
+    const listener = (name: string, port: number) =>
+      `  - { name: ${name}, port: ${port}, startDifficulty: 0.00002, minDifficulty: 0.000001 }\n`;
+    await mesh.configure(`listeners:\n${listener('main', 3333)}${listener('second', 3335)}`);
+    await mesh.compose('up', '--detach');
+    await whole(mesh);
+    await using miner = newMiner(mesh, mesh.lowPort);
+    await accepted(miner, 2);
+    expect(await kept()).toEqual(before);
+  }, 180_000);
 
   test('leaves nothing behind when it goes down', async (ctx) => {
     const { engine, mesh } = await deployed(ctx);

@@ -16,9 +16,13 @@ export interface ComposeMesh extends AsyncDisposable {
   /** Its containers, networks and volumes carry `com.docker.compose.project=<project>`. */
   readonly project: string;
   readonly stratumPort: number;
+  /** Where a listener on port 3335 is published. */
+  readonly lowPort: number;
   readonly operatorPort: number;
   /** Values that must be seen nowhere but in files. */
   readonly secretsFolder: string;
+  /** Writes `seam.yml` and runs `prepare.sh`. @throws {Error} with what it printed */
+  configure(yaml: string): Promise<void>;
   /** Runs `docker compose <args>` on this mesh. @returns stdout */
   compose(...args: readonly string[]): Promise<string>;
   /** Ids of a service's running containers. */
@@ -41,24 +45,27 @@ export async function startComposeMesh(engine: DockerEngine): Promise<ComposeMes
     await freePort(),
     await freePort(),
   ];
+  const lowPort = await freePort();
   const env = {
+    COMPOSE_PROJECT_NAME: project,
     SEAM_IMAGE: image,
     SEAM_BASE_IMAGE: BASE_IMAGE,
     SEAM_REDIS_IMAGE: parts,
     SEAM_HAPROXY_IMAGE: parts,
     SEAM_SECRETS: secretsFolder,
-    SEAM_DEVCHAIN: '1',
+    SEAM_ENV_FILE: join(folder, 'env'),
+    SEAM_YML: join(folder, 'seam.yml'),
     SEAM_STRATUM_PORT: String(stratumPort),
-    SEAM_LOW_PORT: String(await freePort()),
+    SEAM_LOW_PORT: String(lowPort),
     SEAM_RENTAL_PORT: String(await freePort()),
     SEAM_SCRYPT_PORT: String(await freePort()),
     SEAM_HTTP_PORT: String(httpPort),
     SEAM_OPERATOR_PORT: String(operatorPort),
     NPM_REGISTRY: (await run('npm', ['config', 'get', 'registry'])).stdout.trim(),
   };
-  const file = ['--file', join(DEPLOY, 'compose.yml'), '--env-file', '/dev/null'];
+  const file = ['--file', join(DEPLOY, 'compose.yml'), '--env-file', env.SEAM_ENV_FILE];
   const compose = async (...args: readonly string[]) =>
-    await engine.docker(['compose', '--project-name', project, ...file, ...args], {
+    await engine.docker(['compose', ...file, ...args], {
       env,
       timeoutMs: 5 * MINUTE,
     });
@@ -67,9 +74,9 @@ export async function startComposeMesh(engine: DockerEngine): Promise<ComposeMes
     return await answer.json();
   };
 
-  await run(join(DEPLOY, 'prepare.sh'), {
-    env: { ...process.env, ...env, SEAM_YML: join(folder, 'seam.yml') },
-  });
+  const prepare = async () =>
+    await run(join(DEPLOY, 'prepare.sh'), { env: { ...engine.env, ...env }, timeout: MINUTE });
+  await prepare();
   acquired.defer(async () => {
     await compose('down', '--volumes', '--remove-orphans', '--timeout', '5');
     await engine.docker(['image', 'rm', '--force', image, parts]);
@@ -86,8 +93,13 @@ export async function startComposeMesh(engine: DockerEngine): Promise<ComposeMes
   return {
     project,
     stratumPort,
+    lowPort,
     operatorPort,
     secretsFolder,
+    async configure(yaml) {
+      await writeFile(env.SEAM_YML, yaml);
+      await prepare();
+    },
     compose,
     containers: async (service) =>
       (await compose('ps', '--quiet', service)).split('\n').filter((id) => id !== ''),

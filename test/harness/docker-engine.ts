@@ -24,6 +24,8 @@ export interface DockerOptions {
 }
 
 export interface DockerEngine extends AsyncDisposable {
+  /** Of the docker command. */
+  readonly env: NodeJS.ProcessEnv;
   /** Runs `docker <args>`. @returns stdout. @throws {Error} with what it printed */
   docker(args: readonly string[], options?: DockerOptions): Promise<string>;
 }
@@ -56,6 +58,7 @@ async function refused(stops: AsyncDisposableStack, unavailable: string): Promis
 
 function createEngine(env: NodeJS.ProcessEnv, stops: AsyncDisposableStack): DockerEngine {
   return {
+    env,
     async docker(args, options = {}) {
       const { stdout } = await run('docker', [...args], {
         env: { ...env, ...options.env },
@@ -150,7 +153,10 @@ async function startEngine(
     stdio: ['ignore', log.fd, log.fd],
   });
   await log.close();
-  stops.defer(async () => await stopDaemon(daemon));
+  stops.defer(async () => {
+    await stopDaemon(daemon);
+    await unmountBelow(folder);
+  });
   const own = { ...env, DOCKER_HOST: socket };
   try {
     await waitFor(async () => daemon.exitCode !== null || (await reachable(own)), {
@@ -172,6 +178,14 @@ async function stopDaemon(daemon: ChildProcess): Promise<void> {
   const patience = setTimeout(() => daemon.kill('SIGKILL'), MINUTE);
   await gone;
   clearTimeout(patience);
+}
+
+/** dockerd mounts its data folder on itself, and may leave that behind. */
+async function unmountBelow(folder: string): Promise<void> {
+  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
+  const paths = mounts.map((line) => line.split(' ')[1] ?? '');
+  for (const path of paths.filter((one) => one.startsWith(`${folder}/`)).toReversed())
+    await run('umount', ['--lazy', path]);
 }
 
 /** The base image, and the compose and buildx plugins: from Debian, too, where the machine has none. */
