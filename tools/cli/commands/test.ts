@@ -85,10 +85,11 @@ class CountingReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
     const skipped: string[] = [];
     for (const module of modules) {
-      // A file that cannot be loaded has no cases, and is a failure of its own.
-      if (module.state() === 'failed' && [...module.children.allTests()].length === 0)
-        this.#counts.failed += 1;
-      for (const one of module.children.allTests()) this.#count(one, skipped);
+      const cases = [...module.children.allTests()];
+      for (const one of cases) this.#count(one, skipped);
+      // A file that cannot be loaded, or whose beforeAll threw, has no failed case, and is a failure of its own.
+      const hasFailed = cases.some((one) => one.result().state === 'failed');
+      if (module.state() === 'failed' && !hasFailed) this.#counts.failed += 1;
     }
     this.#counts.failed += errors.length;
     for (const line of skipped) process.stdout.write(`skipped: ${line}\n`);
